@@ -15,7 +15,7 @@ from typing import Any
 
 from fluent_krone.core.context import USUAL_FIELDS
 from fluent_krone.errors import RecordError
-from fluent_krone.reading.levels import LEVEL_FIELDS
+from fluent_krone.reading.field_names import LEVEL_FIELDS
 from fluent_krone.reading.records import InputSettings, SessionKey
 from fluent_krone.reading.seam import Read
 from fluent_krone.reading.times import TimeReader

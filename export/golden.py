@@ -15,8 +15,8 @@ from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, Golden, golden_findings, outline
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
+from fluent_krone.reading.field_names import LEVEL_FIELDS
 from fluent_krone.reading.json_lines import read_json_line
-from fluent_krone.reading.levels import LEVEL_FIELDS
 from fluent_krone.reading.line_formats import JSON, formats_in, python_regex
 from fluent_krone.reading.records import InputSettings
 from fluent_krone.reading.templates import WILDCARD

@@ -12,9 +12,8 @@ from typing import Any
 
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
+from fluent_krone.reading.field_names import LEVEL_FIELDS, OF_OTEL
 from fluent_krone.reading.levels import (
-    LEVEL_FIELDS,
-    OF_OTEL,
     RANKS,
     UNKNOWN_RANK,
     LevelReader,

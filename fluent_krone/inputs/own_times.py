@@ -14,8 +14,9 @@ from statistics import median
 from typing import Any
 
 from ..errors import RecordError
+from ..reading.field_names import TIME_NAMES
 from ..reading.times import TimeReader
-from .record_times import EARLIEST_NS, TIME_NAMES
+from .record_times import EARLIEST_NS
 
 # Events of one chunk, and of all together, that are looked at: most have the same fields.
 _AT_ONCE, _IN_ALL = 10, 1_000

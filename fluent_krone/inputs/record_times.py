@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..reading.date_order import day_comes_first, is_ambiguous
+from ..reading.field_names import TIME_NAMES
 from ..reading.time_words import SPEAKS_OF_TIME
 from ..reading.times import TimeReader, unix_ns
 from .envelopes import OUTER_TIME
@@ -31,10 +32,6 @@ Record = dict[str, Any]
 _Path = tuple[str, ...]
 # The field of a time, or the two of its date and its clock.
 _Place = tuple[_Path, ...]
-TIME_NAMES = (
-    *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
-    "asctime",
-)
 # Microseconds since 1970, as the journal writes them; the first is when the program said it.
 _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 # Names that are rather those of the moment of an event than of one in its life.

@@ -10,38 +10,26 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .field_names import LEVEL_FIELDS, TIME_NAMES
+
 # The usual names of a message, the surest first, …
 _MESSAGES = ("message", "msg", "@message", "short_message", "log", "event", "text", "body", "@m")
 # … of a time …
-_TIMES = (
-    *("time", "timestamp", "@timestamp", "ts", "datetime", "date", "asctime", "eventTime"),
-    *("t", "@t"),
-)
+_TIMES = (*TIME_NAMES, "date", "t")
 # … and of a logger. pino and bunyan call it `name`, beside the process.
 _COMPONENTS = (
     *("component", "logger", "loggerName", "logger_name", "log.logger", "module"),
     *("SourceContext", "name"),
 )
 _BESIDE_A_NAME = ("pid", "hostname")
-_LEVELS = (
-    *("level", "severity", "lvl", "loglevel", "log_level", "levelname", "level_name", "log.level"),
-    *("severity_text", "@l", "@level", "logLevel", "LogLevel", "Level", "level_value"),
-)
+_LEVELS = (*map(bytes.decode, LEVEL_FIELDS), "level_value")
 # Fields that say where a line was written, or repeat the stack of an error.
 _BESIDE = frozenset(
     (
         *("caller", "pid", "tid", "thread", "thread_name", "threadName", "hostname", "host"),
         *("source", "file", "line", "lineno", "func", "funcName", "function", "v", "@version"),
-        *(
-            "stack",
-            "stacktrace",
-            "stack_trace",
-            "exception",
-            "traceback",
-            "exc_info",
-            "error.stack",
-        ),
-        *("service", "service.name", "app", "version", "env"),
+        *("stack", "stacktrace", "stack_trace", "exception", "traceback", "exc_info"),
+        *("error.stack", "service", "service.name", "app", "version", "env"),
     )
 )
 # Objects inside one another that are looked into.

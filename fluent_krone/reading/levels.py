@@ -12,19 +12,10 @@ from typing import Any
 
 from .accessor import field_getter, is_path, path_steps
 from .excerpt import Excerpt
+from .field_names import LEVEL_FIELDS, OF_OTEL
 from .records import RecordReader
 from .values import as_bytes
 
-# The fields of OpenTelemetry's numbers.
-OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
-# Fields that hold a level, the most usual first; the first one that a record has counts.
-LEVEL_FIELDS = (
-    b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
-    b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
-    b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
-    b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
-    b"PRIORITY", *OF_OTEL,
-)  # fmt: skip
 _PLACE_OF = {name: place for place, name in enumerate(LEVEL_FIELDS)}
 # The object that holds a level where records have the Elastic Common Schema.
 _ECS_OBJECT = b"log"

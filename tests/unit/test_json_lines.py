@@ -54,6 +54,9 @@ def read(**record: Any) -> dict[str, Any]:
         ),
         # a stack, whatever its name
         ({"msg": "failed", "err": "E: x\n at a.b"}, None, "failed"),
+        # any usual name of a level or a time is no part of the message
+        ({"Severity": "Error", "timeMillis": 1, "msg": "paid"}, None, "paid"),
+        ({"severityText": "WARN", "PRIORITY": 4, "sev": 4, "msg": "paid"}, None, "paid"),
         # without a text
         ({"ts": 1, "method": "GET", "status": 200}, None, "method=GET status=200"),
     ],
@@ -69,6 +72,7 @@ def test_the_message_has_the_fields_that_are_no_header(
 def test_its_own_fields_stay() -> None:
     found = read(ts=7, msg="paid", trace_id="4bf9")
     assert (found["time"], found["ts"], found["trace_id"]) == (7, 7, "4bf9")
+    assert read(timeMillis=1_729_000_000_000, msg="paid")["time"] == 1_729_000_000_000
 
 
 @pytest.mark.parametrize("line", [b"[1]", b"{", b'{"a":1} x', b"7", b"\xff"])

@@ -1,0 +1,18 @@
+"""The usual names of fields, the most usual first: of a level, and of a time."""
+
+from __future__ import annotations
+
+# The fields of OpenTelemetry's numbers.
+OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
+# Fields that hold a level; the first one that a record has counts.
+LEVEL_FIELDS = (
+    b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
+    b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
+    b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
+    b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
+    b"PRIORITY", *OF_OTEL,
+)  # fmt: skip
+TIME_NAMES = (
+    *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
+    "asctime",
+)
