@@ -8,12 +8,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ..reading.otlp import logs_of
-from ..reading.time_words import SPEAKS_OF_TIME
+from ..reading.time_words import BEGINS_AS_TIME, SIZE_OF_TIME, SPEAKS_OF_TIME
 from .files import unreadable
 
 Record = dict[str, Any]
@@ -29,8 +28,6 @@ _LISTS = (
 _OF_A_LOG = frozenset(
     ["message", "msg", "log", "event", "time", "timestamp", "@timestamp", "ts", "level", "severity"]
 )
-# What may be a time, whatever its name.
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d{10,19}(?:\.\d+)?\Z")
 # What packed data begin with, and the times that stand beside them.
 _GZIP = b"\x1f\x8b"
 _PACKED_TIMES = ("publishTime", "approximateArrivalTimestamp")
@@ -115,7 +112,9 @@ def _may_have_a_time(record: Record) -> bool:
         if isinstance(value, dict):
             if _may_have_a_time(value):
                 return True
-        elif SPEAKS_OF_TIME.search(name) or _TIME.match(str(value)):
+            continue
+        text = str(value)
+        if SPEAKS_OF_TIME.search(name) or BEGINS_AS_TIME.match(text) or SIZE_OF_TIME.match(text):
             return True
     return False
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ..reading.time_words import ISO_TIME
 from .envelopes import OUTER_TIME
 from .files import JOURNAL_BEGINS
 
@@ -14,14 +15,11 @@ Record = dict[str, Any]
 _MOST = 0.6
 # Characters of a field that are read, so that a file of another kind can't fill the memory.
 _LONGEST = 1 << 20
-_ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
 # `journalctl -o export` writes a field a line.
 _JOURNAL_FIELD = re.compile(r"_{0,2}[A-Z][A-Z0-9_]*=")
 # `journalctl -o verbose` writes a line with the time and the cursor, and below it a field a line,
 # which are indented; further lines of a field are indented to where its value begins.
-_VERBOSE_TIME = re.compile(
-    rf"(?:[A-Z][a-z]{{2}} )?(?P<time>{_ISO_TIME}(?: [A-Z]+)?) \[s=[0-9a-f]+;"
-)
+_VERBOSE_TIME = re.compile(rf"(?:[A-Z][a-z]{{2}} )?(?P<time>{ISO_TIME}(?: [A-Z]+)?) \[s=[0-9a-f]+;")
 _VERBOSE_FIELD = re.compile(r" {4}(?P<name>_{0,2}[A-Z][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
 # Bytes of the size before a field of the journal's export.
 _SIZE_BYTES = 8

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..reading.time_words import ISO_TIME
 from .envelopes import OUTER_TIME, opened
 from .files import unreadable
 from .journal import (
@@ -55,12 +56,11 @@ _CRI = re.compile(
     r"(?P<stream>stdout|stderr) (?P<logtag>[FP](?::\S*)?) (?P<message>.*)\Z",
     re.DOTALL,
 )
-_ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
 # `time⇥tag⇥json`, as Fluentd's out_file and out_secondary_file write it
 _OUT_FILE = re.compile(r"(?P<time>[^\t{]*)\t(?P<tag>[^\t{]*)\t(?P<json>\{.*\})\s*\Z")
 # … and with another delimiter, `time,tag,json`; a tag has a point then, unlike a level
 _OUT_FILE_PARTED = re.compile(
-    rf"(?P<time>{_ISO_TIME}|\d{{10}})(?P<sign>[ ,])(?P<tag>[\w-]+(?:\.[\w-]+)+)(?P=sign)"
+    rf"(?P<time>{ISO_TIME}|\d{{10}})(?P<sign>[ ,])(?P<tag>[\w-]+(?:\.[\w-]+)+)(?P=sign)"
     r"(?P<json>\{.*\})\s*\Z"
 )
 # `tag: [1700000000.5, {…}]`, as Fluent Bit's file output writes it
@@ -82,7 +82,7 @@ _FLUENTD_STDOUT = re.compile(
 _BARE_NAME = r"(?=\S*[\d/-])[A-Za-z][\w./-]* +"
 _SHOWN = re.compile(
     rf"(?P<tag>\[[\w./-]+\] +|[\w./-]+ +\| +|{_BARE_NAME}(?:[A-Za-z][\w./-]* +)?|)"
-    rf"(?:(?P<time>{_ISO_TIME}) +)?(?P<rest>(?:{_BARE_NAME})?)(?P<json>\{{.*\}})\s*\Z"
+    rf"(?:(?P<time>{ISO_TIME}) +)?(?P<rest>(?:{_BARE_NAME})?)(?P<json>\{{.*\}})\s*\Z"
 )
 # Names of a message. A record behind a sentence has none, since the sentence is its message.
 MESSAGE_NAMES = frozenset(

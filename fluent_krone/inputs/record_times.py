@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import RecordError
 from ..reading.date_order import day_comes_first, is_ambiguous
 from ..reading.field_names import TIME_NAMES
-from ..reading.time_words import SPEAKS_OF_TIME
+from ..reading.time_words import BEGINS_AS_TIME, SIZE_OF_TIME, SPEAKS_OF_TIME
 from ..reading.times import TimeReader, unix_ns
 from .envelopes import OUTER_TIME
 from .files import written_ns
@@ -47,8 +47,6 @@ _NANOS_BESIDE = {
 }
 # A clock, or a date, in a field of its own.
 _CLOCK_ONLY = re.compile(r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?\Z")
-_WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?")
-_NUMBER = re.compile(r"\d{10,19}(?:\.\d+)?\Z")
 _DATE_ONLY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\Z")
 # The share of the records that must have a time in a field for it to be theirs.
 _MOST = 0.9
@@ -218,7 +216,7 @@ def _goes_on(first: list[Record], path: _Path, reader: TimeReader, written: int 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) or (
-        isinstance(value, str) and _NUMBER.match(value) is not None
+        isinstance(value, str) and SIZE_OF_TIME.match(value) is not None
     )
 
 
@@ -260,7 +258,7 @@ def _is_date(value: Any) -> bool:
 
 def _is_whole_time(value: Any) -> bool:
     """Whether a text is a date with a clock, so that it tells of itself that it is a time."""
-    return isinstance(value, str) and _WHOLE_TIME.match(value) is not None
+    return isinstance(value, str) and BEGINS_AS_TIME.match(value) is not None
 
 
 def _is_clock(value: Any) -> bool:

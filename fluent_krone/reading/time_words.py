@@ -1,4 +1,6 @@
-"""Words in times: names of months in many languages, abbreviations of zones, halves of the day."""
+"""Words in times: names of months in many languages, abbreviations of zones, halves of the day; and
+forms by which a text is told to be a time.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,11 @@ SPEAKS_OF_TIME = re.compile(
     r"|(?:^|[_.])(?:created|occurred|published|received)$",
     re.IGNORECASE,
 )
+# A date with its clock, whatever follows, and a whole one.
+BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+ISO_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
+# A number of the size of seconds since 1970, or of smaller units.
+SIZE_OF_TIME = re.compile(r"\d{10,19}(?:\.\d+)?\Z")
 # Hours of the abbreviations that logs use. Where one has several meanings, the stream's own time
 # zone decides first; otherwise it is this.
 ABBREVIATIONS = {
