@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..reading.field_names import MESSAGE_NAMES
 from ..reading.time_words import ISO_TIME
 from .envelopes import OUTER_TIME, opened
 from .files import unreadable
@@ -83,10 +84,6 @@ _BARE_NAME = r"(?=\S*[\d/-])[A-Za-z][\w./-]* +"
 _SHOWN = re.compile(
     rf"(?P<tag>\[[\w./-]+\] +|[\w./-]+ +\| +|{_BARE_NAME}(?:[A-Za-z][\w./-]* +)?|)"
     rf"(?:(?P<time>{ISO_TIME}) +)?(?P<rest>(?:{_BARE_NAME})?)(?P<json>\{{.*\}})\s*\Z"
-)
-# Names of a message. A record behind a sentence has none, since the sentence is its message.
-MESSAGE_NAMES = frozenset(
-    ["message", "msg", "@message", "log", "MESSAGE", "short_message", "event", "text", "body"]
 )
 # `time:…⇥host:…⇥req:…`, labelled values (LTSV).
 _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")
@@ -290,12 +287,15 @@ def _has_form(form: re.Pattern[str]) -> Callable[[str], bool]:
 
 
 def _is_shown(line: str) -> bool:
-    """Whether a tool put a name or a time before a record in JSON that has a message itself."""
+    """Whether a tool put a name or a time before a record in JSON that has a message itself.
+
+    A record behind a sentence has none: the sentence is its message.
+    """
     found = _SHOWN.match(line)
     if found is None or any(map(_LEVEL.match, (found["tag"] + found["rest"]).split())):
         return False
     record = json_object(found["json"])
-    return record is not None and not MESSAGE_NAMES.isdisjoint(record)
+    return record is not None and not record.keys().isdisjoint(MESSAGE_NAMES)
 
 
 def _tell_of_shown(lines: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The usual names of fields, the most usual first: of a level, and of a time."""
+"""The usual names of fields, the most usual first: of a level, a time and a message."""
 
 from __future__ import annotations
 
@@ -15,4 +15,8 @@ LEVEL_FIELDS = (
 TIME_NAMES = (
     *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
     "asctime",
+)
+MESSAGE_NAMES = (
+    *("message", "msg", "@message", "short_message", "log", "event", "text", "body", "MESSAGE"),
+    "@m",
 )

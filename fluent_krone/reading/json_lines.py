@@ -10,11 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .field_names import LEVEL_FIELDS, TIME_NAMES
+from .field_names import LEVEL_FIELDS, MESSAGE_NAMES, TIME_NAMES
 
-# The usual names of a message, the surest first, …
-_MESSAGES = ("message", "msg", "@message", "short_message", "log", "event", "text", "body", "@m")
-# … of a time …
+# The names of a time …
 _TIMES = (*TIME_NAMES, "date", "t")
 # … and of a logger. pino and bunyan call it `name`, beside the process.
 _COMPONENTS = (
@@ -50,7 +48,7 @@ def read_json_line(text: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict):
         return None
-    message = _first(_MESSAGES, record)
+    message = _first(MESSAGE_NAMES, record)
     component = _first(_COMPONENTS, record)
     if component == "name" and not all(name in record for name in _BESIDE_A_NAME):
         component = None

@@ -42,10 +42,6 @@ class Step:
         return STEPS[self.number]
 
     @property
-    def is_warning(self) -> bool:
-        return self.number == len(STEPS) - 1
-
-    @property
     def iso(self) -> str:
         return self.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{self.at.microsecond // 1000:03d}Z"
 

@@ -57,6 +57,7 @@ def read(**record: Any) -> dict[str, Any]:
         # any usual name of a level or a time is no part of the message
         ({"Severity": "Error", "timeMillis": 1, "msg": "paid"}, None, "paid"),
         ({"severityText": "WARN", "PRIORITY": 4, "sev": 4, "msg": "paid"}, None, "paid"),
+        ({"MESSAGE": "up", "PRIORITY": "6"}, None, "up"),
         # without a text
         ({"ts": 1, "method": "GET", "status": 200}, None, "method=GET status=200"),
     ],
