@@ -386,10 +386,7 @@ def main() -> None:
         str(sessions): commits(bundle, sessions) for sessions in (10_000, 100_000)
     }
     result["memory"] = memory_per_session(frames) | resident_whole()
-    indent: int | None = 2
-    if flags.json:
-        indent = None
-    print(json.dumps(result, indent=indent))
+    print(json.dumps(result, indent=None if flags.json else 2))
 
 
 if __name__ == "__main__":

@@ -158,10 +158,7 @@ def main() -> None:
     events = [(time_ns or 0, record) for time_ns, record in read_events(source)]
     result: dict[str, Any] = {"processor": processor(), "python": platform.python_version()}
     result |= measure(root / "models/hdfs", events, flags.rounds)
-    indent: int | None = 2
-    if flags.json:
-        indent = None
-    print(json.dumps(result, indent=indent))
+    print(json.dumps(result, indent=None if flags.json else 2))
 
 
 if __name__ == "__main__":
