@@ -89,7 +89,8 @@ class LineFormat:
 
     def __init__(self, line_format: str, time_format: str | None, timezone: str | None) -> None:
         self._pattern = compile_bytes("line_format", line_format)
-        names = {name.encode() for name in self._pattern.groupindex}
+        self._groups = [(name.encode(), n) for name, n in self._pattern.groupindex.items()]
+        names = {name for name, _ in self._groups}
         self.is_json = JSON in self._pattern.groupindex
         if not self.is_json and MESSAGE not in names:
             raise ConfigError("line_format needs a group named message: (?<message>.*)")
@@ -105,16 +106,19 @@ class LineFormat:
 
     def cut(self, line: bytes) -> dict[bytes, Any] | None:
         """The groups of a line, or the fields of one in JSON; None where it is not built so."""
-        # The header of a record may go over two lines: a line end is as good as a blank.
-        line = line.replace(b"\r\n", b"\n")
-        match = self._pattern.match(line.replace(b"\n", b" "))
+        matched = line
+        if b"\n" in line:
+            # The header of a record may go over two lines: a line end is as good as a blank.
+            line = line.replace(b"\r\n", b"\n")
+            matched = line.replace(b"\n", b" ")
+        match = self._pattern.match(matched)
         if match is None:
             return None
-        groups: dict[bytes, Any] = {
-            name.encode(): value for name, value in match.groupdict().items() if value is not None
-        }
-        if b"\n" in line:
-            groups = {name: line[slice(*match.span(name.decode()))] for name in groups}
+        groups: dict[bytes, Any] = {}
+        for name, number in self._groups:
+            start, end = match.regs[number]
+            if start >= 0:
+                groups[name] = line[start:end]
         if not self.is_json:
             return groups
         record = read_json_line(groups.pop(JSON.encode(), b""))

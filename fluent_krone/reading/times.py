@@ -129,7 +129,7 @@ _QUOTED = re.compile(r"[\[\"'<](.*)[\]\"'>]")
 # A usual time with a fraction of a second, and what stands around the fraction: most logs have many
 # such times in each second.
 _WITHIN_SECOND = re.compile(
-    r"(\d{2,4}[-/.]\d\d[-/.]\d{2,4}[T ]\d\d:\d\d:\d\d)[.,](\d{1,9})(Z|[+-]\d\d:?\d\d)?"
+    r"(\d{2,4}[-/.]\d\d[-/.]\d{2,4}[T ]\d\d:\d\d:\d\d)([.,])(\d{1,9})( ?(?:Z|[+-]\d\d:?\d\d))?"
 )
 _MINUS = "\u2212"
 # Years of two digits are of this century, and mostly since the twenties.
@@ -213,10 +213,15 @@ class TimeReader:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return number_ns(value)
         text = str(value).strip()
+        within = _WITHIN_SECOND.fullmatch(text)
+        if within and (self._format is None or "%f" in self._format):
+            return self._within_second(*within.groups(default=""))
+        return self._whole(text)
+
+    def _whole(self, text: str) -> int | tuple[int, int]:
+        """A text of which nothing is remembered."""
         if self._format:
             return self._by_format(text)
-        if within := _WITHIN_SECOND.fullmatch(text):
-            return self._within_second(*within.groups(default=""))
         tai = tai_ns(text)
         if tai is not None:
             return tai
@@ -234,12 +239,14 @@ class TimeReader:
                 return self._by_form(found, text)
         raise _no_time(text)
 
-    def _within_second(self, clock: str, fraction: str, zone: str) -> int | tuple[int, int]:
+    def _within_second(
+        self, clock: str, sign: str, fraction: str, zone: str
+    ) -> int | tuple[int, int]:
         """A time with a fraction; its second is mostly remembered."""
-        second = clock + zone
+        second = f"{clock}{sign}0{zone}"
         found = self._known.get(second)
         if found is None:
-            found = self._known[second] = self._read(second)
+            found = self._known[second] = self._whole(second)
         more = int(fraction.ljust(9, "0"))
         if isinstance(found, tuple):
             return found[0] + more, found[1] + more

@@ -126,6 +126,20 @@ def test_a_time_without_an_offset_is_in_the_zone_of_the_stream(
     assert RecordReader(settings).time({b"t": text.encode(), b"message": b"x"}) == at(expected)
 
 
+@pytest.mark.parametrize("time_format", [None, "%Y-%m-%d %H:%M:%S.%f"])
+def test_fractions_of_one_second_are_each_its_own_time(time_format: str | None) -> None:
+    """A second that comes twice has both its meanings whatever its fraction."""
+    reader = TimeReader(time_format, "Europe/Berlin")
+    fractions = ["000000001", "5", "25", "123456789", "999"]
+    texts = [f"2024-10-27 {clock}.{f}" for clock in ("02:30:00", "02:59:59") for f in fractions]
+    summer = [at("2024-10-27T02:30:00+02:00"), at("2024-10-27T02:59:59+02:00")]
+    more = [int(f.ljust(9, "0")) for f in fractions]
+    expected = [second + ns for second in summer for ns in more]
+    assert [reader.read(text) for text in texts] == expected
+    # The same texts come again in winter time.
+    assert [reader.read(text) for text in texts] == [time_ns + 3600 * 10**9 for time_ns in expected]
+
+
 def test_the_hour_that_comes_twice_is_read_in_order() -> None:
     """Wrong before: the second 02:10 was before 02:50."""
     reader = TimeReader(timezone="Europe/Berlin")
