@@ -85,7 +85,7 @@ _MESSAGE = "(?<message>(?s:.*))"
 _LOGGER = r"[A-Za-z_][\w$-]*(?:\.[\w$-]+)+"
 _BEHIND = rf"(?<! ) *+\((?<component>{_LOGGER})(?::\d+)?\)\s*\Z"
 _NOT_YET = rf"(?! *+\({_LOGGER}(?::\d+)?\)\s*\Z)"
-_UP_TO_IT = rf"(?<message>(?:[^ ]++|{_NOT_YET} ++)*+)(?:{_BEHIND})?"
+_UP_TO_IT = rf"(?<message>(?>(?:[^ ]++|{_NOT_YET} ++)*))(?:{_BEHIND})?"
 # The share of messages that end so.
 _MOSTLY = 0.8
 # The kind of an element that was found as columns.

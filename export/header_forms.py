@@ -113,11 +113,11 @@ WRAPPED = (
     r"\[[^\[\]]*:(?<value>[\w.$]+)@\d+\]",
     r"\[ *(?<value>[A-Za-z_$][\w$]+) *:\d+ *\]",
     # Blanks before the end are no part of a value. Each is read once: a line may have thousands.
-    r"\[ *+(?<value>(?:[^\[\] ]| +(?![ \]])|\[[^\[\]]*\])*+) *\]",
-    r"\( *+(?<value>(?:[^() ]| +(?![ )]))*+) *\)",
-    r"< *+(?<value>(?:[^<> ]| +(?![ >]))*+) *>",
-    r"\{ *+(?<value>(?:[^{} ]| +(?![ }]))*+) *\}",
-    r"\[\[ *+(?<value>(?:[^\[\] ]| +(?![ \]]))*+) *\]\]",
+    r"\[ *+(?<value>(?>(?:[^\[\] ]| +(?![ \]])|\[[^\[\]]*\])*)) *\]",
+    r"\( *+(?<value>(?>(?:[^() ]| +(?![ )]))*)) *\)",
+    r"< *+(?<value>(?>(?:[^<> ]| +(?![ >]))*)) *>",
+    r"\{ *+(?<value>(?>(?:[^{} ]| +(?![ }]))*)) *\}",
+    r"\[\[ *+(?<value>(?>(?:[^\[\] ]| +(?![ \]]))*)) *\]\]",
     # where the line begins with quotes, or columns before it have them
     r"(?:(?<![^\n])|(?<=\"[,;\t])|(?<=\"[,;] ))\"(?<value>[^\"]*)\"",
     rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",

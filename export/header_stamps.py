@@ -22,10 +22,10 @@ _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 # belong to the time, with or without a blank before the zone. MariaDB has no zero before an hour.
 ISO = (
     rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}})(?:{CLOCK}|(?<= )\d:\d\d:\d\d)"
-    rf"(?>[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?+"
-    rf"(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
+    rf"(?>(?:[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
+    rf"(?>(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
-    rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?+"
+    rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?)"
 )
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 # A month's name in another language, as `month_of` of the record reader knows it.

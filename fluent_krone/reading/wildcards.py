@@ -282,7 +282,7 @@ class Template:
         if after and kind.then == _ANYTHING and is_known:
             first = re.escape(after)
             other = b"[^" + first + b"]*+"
-            return b"." + other + b"(?:(?!" + end + b")" + first + other + b")*+"
+            return b"." + other + b"(?>(?:(?!" + end + b")" + first + other + b")*)"
         return kind.begin + kind.then + many + b"?"
 
 

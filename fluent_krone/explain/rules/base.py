@@ -72,13 +72,13 @@ SHORT_TAILS = "(?:[_-]?(?:codes?|value|hash|plain|new|old|confirm(?:ation)?|[0-9
 NUMBERED = r"(?!(?<=--- pass):|(?:(?<=seed)|(?<=nonce)|(?<=salt))\s?[=:]\s?[0-9]{1,10}(?![\w-]))"
 # A quotation mark, also as HTML and URLs write it.
 QUOTE = r"(?:[\\\"'`]|&quot;|&#34;|&#39;|%22|%27)"
-# Possessive repeats: what follows is the value, which never begins with white space.
-EQUALS = rf"{QUOTE}{{0,4}}+\s{{0,4}}+(?:[=:]{{1,2}}+>?+|->|%3[ad])\s{{0,4}}+"
+# Nothing of it is given back: what follows is the value, which never begins with white space.
+EQUALS = rf"(?>{QUOTE}{{0,4}})\s{{0,4}}+(?:[=:]{{1,2}}+>?+|->|%3[ad])\s{{0,4}}+"
 # What programs write around a value: b'…', Some("…"), SecretStr('…'), string(7) "…", {"S": "…"}.
 WRAPPED = (
-    r"(?:[bru]{1,2}(?=[\"'])|[|>][+-]?\s{1,8}|string\([0-9]{1,6}\)\s{1,4}"
+    r"(?>(?:[bru]{1,2}(?=[\"'])|[|>][+-]?\s{1,8}|string\([0-9]{1,6}\)\s{1,4}"
     r"|\{\s{0,2}\"[a-z_]{1,12}\"\s{0,2}:\s{0,2}"
-    r"|[(\[]{1,2}(?=[\"'])|(?:[\w.&*]{1,40}|\[\][\w.]{1,20})[(\[{]{1,2}(?=[\"']))?+"
+    r"|[(\[]{1,2}(?=[\"'])|(?:[\w.&*]{1,40}|\[\][\w.]{1,20})[(\[{]{1,2}(?=[\"']))?)"
 )
 # Values that tell of no secret.
 _NOTHING = (

@@ -28,7 +28,8 @@ _CAMEL_KEYS = "Pass|Pw|Pin|Otp|Sid|Psk|Cvv|Cvc|Ssn|Pat|Seed"
 _ENDING = r"(?:pw|pwd|(?<!by)(?<!com)(?<!sur)(?<!over)(?<!under)(?<!tres)(?<!multi)pass)"
 # Schemes of the header `Authorization`.
 _SCHEME = (
-    r"(?:(?:bearer|basic|digest|token|apikey|negotiate|ntlm|kerberos|aws4-hmac-sha256)\s{1,4})?+"
+    r"(?>(?:(?:bearer|basic|digest|token|apikey|negotiate|ntlm|kerberos|aws4-hmac-sha256)"
+    r"\s{1,4})?)"
 )
 # Quotation marks around a value in a sentence, also those of other languages.
 _OPENS = "[\"'`«„“‘]"
@@ -86,7 +87,7 @@ def _both(match: re.Match[str]) -> str:
 # Types of columns: `password VARCHAR(255)`.
 _COLUMN = r"(?!(?:n?(?:var)?(?:char|binary)2?|text|blob|int|bytea|raw|string)\()"
 # A list of values in SQL, with quoted texts and calls in it.
-_SQL_ROW = r"\((?:'[^']{0,999}'|\"[^\"]{0,999}\"|\([^()]{0,99}\)|[^()'\"])*+\)"
+_SQL_ROW = r"\((?>(?:'[^']{0,999}'|\"[^\"]{0,999}\"|\([^()]{0,99}\)|[^()'\"])*)\)"
 # What stands between a key and its value in a sentence.
 _SAID = (
     r"(?:\s{1,4}(?:(?:(?:is|was|are|has\s+been)\s{1,4})?(?:set|changed|reset|updated)\s{1,4}to"
@@ -118,7 +119,9 @@ KEYS: tuple[Rule, ...] = (
         rf"|[^{{}}\n]{{0,60}},\s{{0,2}}){QUOTE}{{0,2}}(?:string_?)?val(?:ue)?{EQUALS}",
         "<secret>",
     ),
-    keyed(rf"(?:{SECRET_KEYS}){ABOUT_SECRETS}[\w.-]{{0,20}}(?:{QUOTE}?\])?+{EQUALS}", "<secret>"),
+    keyed(
+        rf"(?:{SECRET_KEYS}){ABOUT_SECRETS}[\w.-]{{0,20}}(?>(?:{QUOTE}?\])?){EQUALS}", "<secret>"
+    ),
     keyed(rf"(?:{FOREIGN_KEYS})\S{{0,2}}(?:\s{{1,2}}[^\W\d_]{{2,14}})?{EQUALS}", "<secret>"),
     # Password changed from 'hunter1' to 'hunter2'.
     Rule(
@@ -161,7 +164,7 @@ KEYS: tuple[Rule, ...] = (
         rf"(?:{SECRET_KEYS}|(?<![a-z])(?:{SHORT_KEYS})(?![a-z]))[^()]{{0,400}}\)\s{{0,4}}"
         r"values\s{0,4}",
         rf"(?!\(<secret>\)|\(\s{{0,4}}(?:\?|[:$@][\w]"
-        rf"|%s)){_SQL_ROW}(?:\s{{0,4}},\s{{0,4}}{_SQL_ROW})*+",
+        rf"|%s)){_SQL_ROW}(?>(?:\s{{0,4}},\s{{0,4}}{_SQL_ROW})*)",
         "(<secret>)",
     ),
     keyed(
@@ -180,7 +183,7 @@ KEYS: tuple[Rule, ...] = (
     # PHP, property lists and beans: <key>password</key><string>….
     after(
         rf"(?:{SECRET_KEYS})[\w.-]{{0,20}}(?:{QUOTE}{{1,2}}|</\w{{1,12}}>)"
-        rf"(?:[\s,;:=>|(]|s:[0-9]{{1,4}}:|(?!{IS_MASK})</?\w{{1,12}}>){{1,12}}+(?<=[\s,;:>])"
+        rf"(?>(?:[\s,;:=>|(]|s:[0-9]{{1,4}}:|(?!{IS_MASK})</?\w{{1,12}}>){{1,12}})(?<=[\s,;:>])"
         rf"(?!<{{0,2}}[\"']{{0,2}}{IS_MASK})<{{0,2}}+[\"']{{0,2}}+",
         rf"(?!{IS_MASK}|value=|/)(?:(?<=[\"'])[^\"']+|(?<=>)[^<>\"']+(?=<)|(?<=<)[^<>\"']+(?=>))",
         "<secret>",
@@ -222,7 +225,7 @@ KEYS: tuple[Rule, ...] = (
         r"(?<![a-z])(?:mysqli?|PDO(?:->__construct)?|create_engine|\w{0,30}(?:connect(?:ion)?"
         r"|login|bind|auth\w{0,12}"
         r"|addlogin|adduser|crypt|hmac)\w{0,12})\s?\(?(?<=[\s(])"
-        r"(?:[^(),\"'\n]{0,80}(?:\"[^\"\n]{0,80}\"|'[^'\n]{0,80}')?[^(),\"'\n]{0,20},){1,5}+"
+        r"(?>(?:[^(),\"'\n]{0,80}(?:\"[^\"\n]{0,80}\"|'[^'\n]{0,80}')?[^(),\"'\n]{0,20},){1,5})"
         r"\s{0,4}[\"']",
         rf"(?!{IS_MASK}|[0-9]{{1,5}}[\"'])[^\"']+(?=[\"']\s{{0,4}}(?:\)|;|$))",
         "<secret>",
@@ -386,7 +389,7 @@ KEYS: tuple[Rule, ...] = (
     after(
         r"(?<![a-z])(?:recovery|backup|scratch|emergency)[\s_-]?(?:codes?|keys?)\W{1,6}",
         rf"(?!{IS_MASK})(?=[a-z-]{{0,20}}[0-9])[\w-]{{4,}}"
-        r"(?:[,;\s\"']{1,4}(?=[a-z-]{0,20}[0-9])[\w-]{4,})*+",
+        r"(?>(?:[,;\s\"']{1,4}(?=[a-z-]{0,20}[0-9])[\w-]{4,})*)",
         "<secret>",
     ),
     # Codes that are sent to a person.

@@ -198,7 +198,7 @@ PERSONS: tuple[Rule, ...] = (
     ),
     keyed(
         r"(?<![a-z])(?:password|publickey|keyboard-interactive(?:/pam)?|gssapi-with-mic) for "
-        r"(?:invalid user )?+(?!user\s)",
+        r"(?>(?:invalid user )?)(?!user\s)",
         "<user>",
         then=r"(?=\s+(?:from|changed|reset|expired|updated|was|has|is)\s)",
     ),
