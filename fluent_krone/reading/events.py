@@ -167,6 +167,10 @@ class EventReader:
     def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
         """Read a chunk's events one by one; records that cannot be events go to `aside`."""
         read = self.read
+        if not self._can_remember:
+            # What is not remembered need not be looked for.
+            yield from reading_by(self._read)(tag, events, aside)
+            return
         if self._has_facets:
             yield from reading_by(read)(tag, events, aside)
             return

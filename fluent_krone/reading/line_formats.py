@@ -136,7 +136,7 @@ class LineFormat:
             return None
         if self.is_json:
             return self._times.read(groups.get(b"time", b""))
-        return self._times.read(b" ".join(groups[name] for name in self._of_time if name in groups))
+        return self._times.read(b" ".join([groups[n] for n in self._of_time if n in groups]))
 
 
 class LineFormats:
