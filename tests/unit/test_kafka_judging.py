@@ -28,3 +28,19 @@ def test_a_partition_expects_its_share_of_the_stream(
         partition.judge.feed("logs", events, T0 + 7 * number * MINUTE)
     kinds = [ticket.alert.record["kind"] for ticket in partition.judge.hand_over()]
     assert ("flow" in kinds) == is_silent
+
+
+def test_times_that_nobody_reads_are_seen_over_all_partitions_together(
+    flow_bundle: Bundle,
+) -> None:
+    """Each of them alone has too few records that are looked at."""
+    judging = Judging(flow_bundle, Config(topic="logs"), cast(Any, None))
+    partitions = [judging.partition(number) for number in range(40)]
+    for number in range(600):
+        events = ride(f"r{number}", (OPEN, CLOSE), number)
+        for _, record in events:
+            record[b"ts"] = b"%d" % (T0 // S + number * 60)
+        part = partitions[number % 40]
+        part.judge.feed("logs", iter(events), T0 + number * S)
+    [trouble] = [one for one in judging.troubles() if "'ts'" in one]
+    assert "event times go on differently" in trouble
