@@ -38,6 +38,7 @@ from .tables import (
 )
 from .whole_json import is_whole_json, whole_json_rows
 from .windows import event_rows, holds_events, holds_text_events, text_event_rows
+from .xes import holds_xes, xes_rows
 
 Record = dict[str, Any]
 Rows = Iterator[Record]
@@ -353,11 +354,13 @@ _EVENTS = "events of Windows as text"
 WINDOWS_TEXT = FileKind("windows", _EVENTS, text_event_rows, _MARKUP_NOTE.format(words=_EVENTS))
 _ELEMENTS = "elements of XML"
 ELEMENTS = FileKind("xml", _ELEMENTS, element_rows, _MARKUP_NOTE.format(words=_ELEMENTS))
+_XES = "events of processes in XES"
+XES = FileKind("xes", _XES, xes_rows, _MARKUP_NOTE.format(words=_XES))
 _CMTRACE = "records of CMTrace"
 CMTRACE = FileKind("cmtrace", _CMTRACE, cmtrace_rows, _MARKUP_NOTE.format(words=_CMTRACE))
 _MAPS_NOTE = (
-    "the records are maps as a program prints them (Python, Ruby, JavaScript), and are read as "
-    "fields: the stream must hand on the same fields, for which it is best to write JSON"
+    "the records are maps as a program prints them (Python, Ruby, JavaScript, Java), and are read "
+    "as fields: the stream must hand on the same fields, for which it is best to write JSON"
 )
 MAPS = FileKind("maps", "maps as programs print them", map_rows, _MAPS_NOTE)
 MAPS_OVER_LINES = FileKind("maps", "maps over several lines", map_over_lines_rows, _MAPS_NOTE)
@@ -383,6 +386,7 @@ _BY_FORM: tuple[tuple[FileKind, Callable[[str], bool]], ...] = (
 _BY_LINES: tuple[tuple[FileKind, Callable[[Sequence[str]], bool]], ...] = (
     (WINDOWS, holds_events),
     (WINDOWS_TEXT, holds_text_events),
+    (XES, holds_xes),
     (ELEMENTS, holds_elements),
     (CMTRACE, holds_cmtrace),
     (MAPS_OVER_LINES, holds_maps_over_lines),

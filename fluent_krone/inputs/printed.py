@@ -1,8 +1,8 @@
-"""Maps as programs print them: Python's dicts, Ruby's hashes, objects of JavaScript.
+"""Maps as programs print them: Python's dicts, Ruby's hashes, objects of JavaScript, Java's maps.
 
 They look like JSON and are none: `{'id': 7, 'error': None}`, `{:id=>7, :error=>nil}`,
-`{ id: 7, error: undefined }`. Logstash's `rubydebug` and Node's console print them over several
-lines.
+`{ id: 7, error: undefined }`, `{id=7, error=null}`. Logstash's `rubydebug` and Node's console print
+them over several lines.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _KEY = re.compile(
     r"(?:[bu]?'((?:[^'\\]|\\.)*)'|:?\"((?:[^\"\\]|\\.)*)\"|:?([A-Za-z_$][\w$?!]*))\s*(?:=>|:)\s*"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?=[\s,\]}]|\Z)")
+# Java's maps have bare keys with `=`; so begins one, and so does each further entry of it.
+_JAVA = re.compile(r"\{[A-Za-z_@][\w.@-]*=(?!>).*, [A-Za-z_@][\w.@-]*=", re.DOTALL)
+_NEXT_OF_JAVA = re.compile(r", (?=[A-Za-z_@][\w.@-]*=)")
 # The place of an entry, which rubydebug prints before it.
 _PLACE = re.compile(r"\[\d+\] ")
 # A value of any other type, with what it has in brackets: `datetime.datetime(2024, 1, 1)`.
@@ -52,6 +55,8 @@ def printed_map(text: str) -> Record | None:
     text = text.strip()
     if not text.startswith("{") or not text.endswith("}"):
         return None
+    if _JAVA.match(text):
+        return _of_java(text[1:-1])
     try:
         value, end = _value(text, 0, 0)
     except ValueError:
@@ -59,6 +64,23 @@ def printed_map(text: str) -> Record | None:
     if end < len(text) or not value:
         return None
     return dict(value)
+
+
+def _of_java(text: str) -> Record:
+    """The entries of a map of Java. Nothing is quoted in it: a text goes on to the next key, and
+    what is nested in it stays a text.
+    """
+    record: Record = {}
+    entries: list[str] = []
+    for part in _NEXT_OF_JAVA.split(text):
+        if entries and entries[-1].count("{") > entries[-1].count("}"):
+            entries[-1] += f", {part}"
+        else:
+            entries.append(part)
+    for entry in entries:
+        name, _, value = entry.partition("=")
+        record[name] = int(value) if value.isdecimal() else _WORDS.get(value, value)
+    return record
 
 
 def _value(text: str, at: int, depth: int) -> tuple[Any, int]:

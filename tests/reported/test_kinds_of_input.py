@@ -764,3 +764,39 @@ def test_clocks_behind_midnight_are_of_the_next_day(
     rows = "".join(f"{clock} GET /\n" for clock in clocks)
     events = read(tmp_path / "ex.log", head + rows)
     assert messages(events, "date") == [b"2024-10-%d" % (15 + day) for day in days]
+
+
+def test_events_of_processes_in_xes(tmp_path: Path) -> None:
+    """Wrong before: every attribute was a record of its own, and no event had a time."""
+    events = "".join(
+        f"""    <event>
+      <string key="concept:name" value="pay &amp; go {n}"/>
+      <date key="time:timestamp" value="{T.format(n)}"/>
+    </event>
+"""
+        for n in range(3)
+    )
+    head = '<?xml version="1.0"?>\n<log xes.version="1.0">\n  <string key="source" value="x"/>\n'
+    traces = "".join(
+        f'  <trace>\n    <string key="concept:name" value="c{n}"/>\n{events}  </trace>\n'
+        for n in range(2)
+    )
+    for text in (head + traces + "</log>\n", (head + traces + "</log>").replace("\n", "")):
+        found = read(tmp_path / "a.xes", text)
+        assert messages(found, "concept:name") == [f"pay & go {n % 3}".encode() for n in range(6)]
+        assert messages(found, "case:concept:name") == [b"c0"] * 3 + [b"c1"] * 3
+        assert found[0][0] == T0_NS
+
+
+def test_maps_as_java_prints_them(tmp_path: Path) -> None:
+    """Wrong before: they were text without a time."""
+    line = "{{time={}, level=INFO, id={}, to={{a=1, b=2}}, message=paid, 2 of 3, user=null}}"
+    events = read(tmp_path / "a.log", "".join(line.format(T.format(n), n) + "\n" for n in range(5)))
+    assert [record for _, record in events][1] == {
+        b"time": T.format(1).encode(),
+        b"level": b"INFO",
+        b"id": 1,
+        b"to": b"{a=1, b=2}",
+        b"message": b"paid, 2 of 3",
+    }
+    assert events[0][0] == T0_NS
