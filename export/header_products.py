@@ -49,6 +49,11 @@ _TIMELESS = (
 )
 
 
+# Amazon's flow logs: version, account, interface, and seven columns before the time; none of it is
+# stripped.
+_SECONDS = r"1\d{9}(?= )"
+_FLOW = rf"(?=\d{{1,2}} \d{{12}} eni-\w+ (?:\S+ ){{7}}(?<time>{_SECONDS}))"
+
 _PAIR = r"[A-Za-z@_][\w.-]*+=(?:\"(?>(?:[^\"\\]|\\.)*)\"|[^\s\"]*+)"
 _PAIRS = rf"{_PAIR}(?: +{_PAIR}){{2}}"
 _BEFORE = rf"(?:{_PAIR} +)*?"
@@ -80,6 +85,8 @@ def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
 
 def _of_products(lines: Sequence[str]) -> Iterator[str]:
     yield from _TIMELESS
+    if _most_have(_FLOW, lines):
+        yield _with_time(_SECONDS, _FLOW)
     if not are_security_events(lines):
         return
     before = rf"(?:{PRIORITY})?"

@@ -18,11 +18,13 @@ _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 _ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
+# What stands before the fraction; a comma, unless the time is a cell behind a comma.
+_POINT = r"(?>[.']|,(?<!,\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d,))"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone. MariaDB has no zero before an hour.
 ISO = (
     rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}})(?:{CLOCK}|(?<= )\d:\d\d:\d\d)"
-    rf"(?>(?:[.,']\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
+    rf"(?>(?:{_POINT}\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
     rf"(?>(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
     rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?)"
@@ -44,10 +46,10 @@ def _halves(sign: str, year: str, year_format: str) -> Iterator[tuple[str, tuple
     dates = [sign.join((*order, year_format)) for order in (("%m", "%d"), ("%d", "%m"))]
     for fraction, form in ((r"", ""), (r"\.\d{1,6}", ".%f")):
         clocks = [f"{date}{comma} %I:%M:%S{form} %p" for comma in ("", ",") for date in dates]
-        yield rf"{day}{fraction} {_HALF}", tuple(clocks)
+        yield rf"{day}{fraction} ?{_HALF}", tuple(clocks)
     # without seconds
     clocks = [f"{date}{comma} %I:%M %p" for comma in ("", ",") for date in dates]
-    yield rf"{day.removesuffix(_SECONDS)} {_HALF}", tuple(clocks)
+    yield rf"{day.removesuffix(_SECONDS)} ?{_HALF}", tuple(clocks)
 
 
 def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -89,7 +91,7 @@ def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
     clocks = (
         (rf"\d\d?:\d\d{_SECONDS} {_HALF}", "%I:%M:%S %p"),
         (rf"{CLOCK}\.\d{{1,6}}", "%H:%M:%S.%f"),
-        (CLOCK, "%H:%M:%S"),
+        (rf"{CLOCK}(?!\.\d)", "%H:%M:%S"),
     )
     for sign, (year, year_format), (clock, form) in itertools.product("/-", years, clocks):
         orders = [("%m", "%d", year_format), ("%d", "%m", year_format)]
@@ -119,6 +121,8 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
     (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
+    # XenServer
+    (rf"\d{{8}}T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
     # Cisco NX-OS: 2024 Oct 15 13:00:00
     (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
@@ -179,7 +183,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+", ()),
     # with and without zeros, and a comma, as IBM writes it
     (
-        r"\d\d?/\d\d?/\d\d,? \d\d?:\d\d:\d\d",
+        r"\d\d?/\d\d?/\d\d,? {1,2}\d\d?:\d\d:\d\d",
         tuple(
             f"{date}{comma} %H:%M:%S"
             for comma in ("", ",")
@@ -247,7 +251,9 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
 FRACTIONS = (
-    *((rf"{sign}\d{{1,9}}", f"{sign[-1]}%f") for sign in (r"\.", ",", ":", "'")),
+    *((rf"{sign}\d{{1,9}}", f"{sign[-1]}%f") for sign in (r"\.", ",", "'")),
+    # four or five digits behind a colon are the number of a process
+    (r":(?!\d{4,5}(?!\d))\d{1,9}", ":%f"),
     (r"", ""),
 )
 OFFSETS = (
@@ -282,7 +288,7 @@ YEARLESS = (
     r"\d{4}/\d{6}(?:\.\d{3,6})?",
     rf"{CLOCK}(?:[.,:']\d{{1,9}})?Z?",
     # Go's kitchen clock
-    r"\d\d?:\d\d[AP]M(?= )",
+    r"\d\d?:\d\d(?::\d\d)? ?[AP]M(?=[ :\]])",
 )
 # A zone that is no part of the time's own form.
 ZONES = (rf" {_ZONE_NAME}(?= |\]|>|:)", "")

@@ -42,21 +42,28 @@ def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
             found = pattern.match(line, opened.end())
             # A clock before which AM or PM would say another time is not read in part.
             if found and not header_stamps.HALF_BEHIND.match(line, found.end()):
-                stamp, end = _time_group(line, found.end(), shape, formats)
+                stamp, end = _time_group(line, found, shape, formats)
                 yield "time", opening + stamp, end
         for shape, pattern in _YEARLESS:
-            if found := pattern.match(line, opened.end()):
+            found = pattern.match(line, opened.end())
+            if found and not header_stamps.HALF_BEHIND.match(line, found.end()):
                 yield "stamp", opening + shape, found.end()
 
 
-def _time_group(line: str, at: int, shape: str, formats: tuple[str, ...]) -> tuple[str, int]:
+def _time_group(
+    line: str, found: re.Match[str], shape: str, formats: tuple[str, ...]
+) -> tuple[str, int]:
     """A time as the group of a chain, with the fraction and the offset that the line has."""
+    at = found.end()
     if "(?<time>" in shape:
         FORMATS[shape] = formats
         return shape, at
     fraction = offset = ending = ""
     if formats:
-        fraction, at = first([text for text, _ in header_stamps.FRACTIONS], line, at)
+        # Behind a comma, the time is a cell, and a further comma begins the next one.
+        no_sign = "," if line[found.start() - 1 : found.start()] == "," else None
+        fractions = [text for text, _ in header_stamps.FRACTIONS if text[:1] != no_sign]
+        fraction, at = first(fractions, line, at)
         offset, at = first([text for text, _ in header_stamps.OFFSETS], line, at)
         ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     elif _CLOCK in shape and not any(sign in shape for sign in _OF_ZONES):

@@ -72,20 +72,21 @@ _IN_BRACKETS = re.compile(
 # A stamp without a year behind other words, where the line begins with none of the stamps above:
 # `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`, `[rank0]:I1015 13:00:00.123 …`.
 _BEHIND_WORDS = re.compile(
-    r".{0,40}?(?<![\w.-])(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
+    r".{0,40}?(?<![\w.-])(?<!\b\d{4} )(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
     r"(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d|(?<=[DIWEF])\d{4})"
     rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d++))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
 # A clock without a date, perhaps in brackets or behind a level, a word or the number of a process;
-# and Go's kitchen clock, `1:00PM`.
+# and a clock with am or pm, as Go's `1:00PM`.
 _CLOCK_ONLY = re.compile(
     r"(?:\[?[A-Z]{4,8}(?: *\])? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )
 _KITCHEN = re.compile(
-    r"(?P<hour>1[0-2]|\d):(?P<minute>[0-5]\d)(?P<second>)(?P<fraction>)(?P<half>[AP])M(?= )"
+    r"\[?(?P<hour>1[0-2]|0?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?P<fraction>)"
+    r" ?(?P<half>[AP])M(?=[\s:\]])"
 )
 _HALF_A_DAY_S = 43_200
 # A day begins up to so much later in other zones than in that of the file's date.
@@ -268,7 +269,7 @@ def _fraction_ns(found: re.Match[str]) -> int:
 
 
 def _clock(line: str) -> re.Match[str] | None:
-    return _CLOCK_ONLY.match(line) or _KITCHEN.match(line)
+    return _KITCHEN.match(line) or _CLOCK_ONLY.match(line)
 
 
 def _second_of_day(clock: re.Match[str]) -> int:

@@ -13,6 +13,7 @@ import re
 from ..errors import RecordError
 
 _NS = 1_000_000_000
+_US = 1_000
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
@@ -90,7 +91,8 @@ def number_ns(number: float) -> int:
         # Whole numbers stay exact, which a float of ns does not.
         if isinstance(number, int):
             return in_range(number * unit)
-        return in_range(round(number * unit))
+        # A fraction is one of microseconds at most: a float of this size holds no more.
+        return in_range(round(number * (unit / _US)) * _US)
     except (OverflowError, ValueError):
         raise RecordError("bad_time", f"{number!r} is not a time") from None
 

@@ -142,6 +142,8 @@ _THAI_YEARS = range(1970 + _THAI, 2100 + _THAI)
 _MORE_THAN_MICROSECONDS = re.compile(r"([.,:']\d{6})\d+")
 # `p.m.`, which strptime does not know.
 _HALF_WITH_POINTS = re.compile(r"\b([AaPp])\.\s?([Mm])\.?(?!\w)")
+# `09:58AM`, where strptime needs a blank.
+_GLUED_HALF = re.compile(r"(?<=\d)(?=[AaPp][Mm]\b)")
 _AN_ABBREVIATION = re.compile(
     r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)(?:(?<=UTC|GMT)[+-]\d\d?(?::?\d\d)?\b)?"
 )
@@ -253,7 +255,13 @@ class TimeReader:
         return int(found) + more
 
     def _of_parts(self, parts: list[Any]) -> int | tuple[int, int]:
-        """A time as Jackson writes it: year, month, day, hour, minute, second, nanoseconds."""
+        """A time as Jackson writes it: year, month, day, hour, minute, second, nanoseconds; or
+        seconds since 1970 and nanoseconds, as `clock_gettime` gives them.
+        """
+        if len(parts) == 2 and all(type(part) is int for part in parts):
+            seconds, nanos = parts
+            if 10**9 <= seconds < 10**10 and 0 <= nanos < _NS:
+                return in_range(seconds * _NS + nanos)
         if not 5 <= len(parts) <= 7 or not all(type(part) is int for part in parts):
             raise _no_time(str(parts))
         *clock, fraction = (*parts, 0, 0)[:7]
@@ -344,7 +352,7 @@ class TimeReader:
         time_format = str(self._format)
         text = _MORE_THAN_MICROSECONDS.sub(r"\1", text)
         if "%p" in time_format:
-            text = _HALF_WITH_POINTS.sub(r"\1\2", text)
+            text = _GLUED_HALF.sub(" ", _HALF_WITH_POINTS.sub(r"\1\2", text))
         offset = None
         try:
             if "%Z" in time_format:
