@@ -49,6 +49,8 @@ LEADS = (
     r"\[pod/(?<pod>[^\]]+)\] +",
     # Cisco IOS
     r"(?:\d+: )?[*.]",
+    # Cisco IOS XR: the node
+    r"[A-Z]+(?:/\w+)+:",
     # Puma, Suricata
     REDIS_2,
     # Prometheus and other Go programs
@@ -144,6 +146,8 @@ KNOWN = (
     rf"(?<level>{LEVEL_WORDS}) +(?<pid>\d+) +-{{3}} +(?:\[(?<service>[^\[\]]*)\] +)?"
     r"\[(?<thread>[^\[\]]*)\] +\[(?: +|(?<trace>[0-9a-f]{16,32})-(?<span>[0-9a-f]{8,16}))\] +"
     r"(?<component>\S+) *: ",
+    # Cisco IOS XR: program[pid]: and a message that begins with class, group and level
+    r"(?<component>[\w.-]+)\[(?<pid>\d+)\]: +(?=%[A-Z]\w*-[A-Z]\w*-(?<level>[0-7])-\w+ ?:)",
     # Ruby's Logger: #pid] LEVEL -- program:
     rf"#(?<pid>\d+)\] +(?<level>{LEVEL_WORDS}|ANY) -- (?<component>[^\s:]*): +",
     # MongoDB: level letter, component, [context]
@@ -208,7 +212,7 @@ KNOWN = (
 )
 
 # A level behind which a mere blank is enough.
-LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t|: +|:? *- +| +|:(?=[\w.]+:))"
+LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))"
 # Host and program, only right behind a time, since any two words fit it.
 HOST_FIRST = (
     rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
@@ -218,7 +222,12 @@ HOST_FIRST = (
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "level",
-        (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)"),
+        (
+            LOOSE_LEVEL,
+            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
+            # before a logger with its own colon
+            rf"\[(?<level>{LEVEL_WORDS}|[TDIWEF])\] +(?=[\w.$-]+ *: )",
+        ),
     ),
     (
         "component",
@@ -228,8 +237,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"\[.*:(?<component>[\w.$]+)@\d+\] - ",
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?!(?=[A-Z]+ *\|){LEVEL_WORDS} *\|)(?<component>{LOGGER}) *\| *",
-            # but for `ORA-00600: `, which is a message's own number
-            rf"(?![A-Z]+-\d)(?<component>{LOGGER}) *: +",
+            # but for `ORA-00600: ` and `AMQ221007: `, which are a message's own numbers
+            rf"(?![A-Z]+-\d|[A-Z]{{2,}}\d{{3,}}[A-Z]?:)(?<component>{LOGGER}) *: +",
             rf"(?<component>{LOGGER}) - ",
             rf"(?<component>{DOTTED}) +",
             rf"(?<component>{LOGGER})(?:  +|\t)",

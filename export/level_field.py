@@ -12,7 +12,7 @@ from typing import Any
 
 from fluent_krone.errors import RecordError
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
-from fluent_krone.reading.field_names import LEVEL_FIELDS, OF_OTEL
+from fluent_krone.reading.field_names import LEVEL_FIELDS, OF_AZURE, OF_OTEL
 from fluent_krone.reading.levels import (
     RANKS,
     UNKNOWN_RANK,
@@ -33,7 +33,7 @@ _SOME = 0.5
 # the name of an event, or the result of a check.
 _FEWEST_LEVELS = 2
 # Fields whose numbers are always of the same scale, and the numbers of errors that syslog has.
-_OF_ONE_SCALE = (b"PRIORITY", *OF_OTEL)
+_OF_ONE_SCALE = (b"PRIORITY", *OF_OTEL, *OF_AZURE)
 _ERRORS_OF_SYSLOG = (b"0", b"1", b"2", b"3")
 # A part of a name that speaks of a level, in several languages.
 _SPEAKS_OF_LEVEL = re.compile(

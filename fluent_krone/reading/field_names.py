@@ -4,12 +4,14 @@ from __future__ import annotations
 
 # The fields of OpenTelemetry's numbers.
 OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
+# … and those of Azure's numbers, from 0 for verbose to 4 for critical.
+OF_AZURE = (b"severityLevel", b"SeverityLevel")
 # Fields that hold a level; the first one that a record has counts.
 LEVEL_FIELDS = (
     b"level", b"severity", b"lvl", b"loglevel", b"log_level", b"levelname", b"level_name", b"sev",
     b"log.level", b"severity_text", b"severityText", b"SeverityText", b"LogLevel", b"Level",
     b"Severity", b"@l", b"@level", b"error_severity", b"LevelDisplayName", b"logLevel",
-    b"levelName", b"severityLevel", b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
+    b"levelName", *OF_AZURE, b"LEVEL", b"SEVERITY", b"Level Name", b"log.severity",
     b"PRIORITY", *OF_OTEL,
 )  # fmt: skip
 TIME_NAMES = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from .accessor import field_getter, is_path, path_steps
 from .excerpt import Excerpt
-from .field_names import LEVEL_FIELDS, OF_OTEL
+from .field_names import LEVEL_FIELDS, OF_AZURE, OF_OTEL
 from .records import RecordReader
 from .values import as_bytes
 
@@ -34,7 +34,9 @@ _RANKS_OF_CEF: Mapping[bytes, int] = {
     **dict.fromkeys((b"7", b"8", b"High"), 6),
     **dict.fromkeys((b"9", b"10", b"Very-High"), 7),
 }
-_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO, _PRI, _CEF))
+# Serilog's compact records have no level where it is that of information.
+_SERILOG_TIME, _SERILOG_TEXTS = b"@t", (b"@mt", b"@m")
+_NAMED = frozenset((*LEVEL_FIELDS, _ECS_OBJECT, _MONGO, _PRI, _CEF, _SERILOG_TIME))
 # The one that nearly all records with a level have.
 FIRST_LEVEL_FIELD = LEVEL_FIELDS[0]
 # Severities as ranks, from syslog's and the names that common loggers use.
@@ -51,7 +53,7 @@ _WORDS_OF_RANKS = {
     " upozornění varning advarsel varoitus figyelmeztetés попередження",
     6: "error err e s eror erro er sever fail severe failure fault fehler erreur errore fout grave"
     " schwerwiegend 错误 严重 エラー 重大 오류 심각 ошибка серьезно hata błąd chyba fel fejl feil"
-    " virhe hiba помилка 錯誤 嚴重 allvarlig",
+    " virhe hiba errs помилка 錯誤 嚴重 allvarlig",
     7: "critical crit criti c cr dpanic kritisch critique crítico 致命的",
     8: "fatal alert aler al emerg emer em emergency panic f ftl fa fata pani",
 }
@@ -74,6 +76,7 @@ _WINDOWS_LEVEL = b"Level"
 # OpenTelemetry's numbers: four of them for each level, from trace to fatal.
 _RANKS_OF_OTEL = (1, 2, 3, 5, 6, 8)
 _MOST_OTEL = 4 * len(_RANKS_OF_OTEL)
+_RANKS_OF_AZURE: Mapping[bytes, int] = {b"0": 1, b"1": 3, b"2": 5, b"3": 6, b"4": 7}
 # What stands around the word of a level: brackets, and the name of its type, as in `LogLevel.WARN`.
 # Behind it stands how far the level is from there, as Go writes INFO+2.
 _AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)(?:[+-]\d+)?[\])>\"':]*")
@@ -203,6 +206,8 @@ class LevelReader:
             return _RANKS_OF_CEF[severity]
         if fields.get(_MONGO) in _MONGO_LETTERS:
             return self._rank(fields[_MONGO])
+        if _SERILOG_TIME in fields and any(name in fields for name in _SERILOG_TEXTS):
+            return RANKS[b"information"] if b"@l" not in fields else UNKNOWN_RANK
         return _rank_of_pri(fields.get(_PRI))
 
     def named_rank(self, fields: Mapping[bytes, Any]) -> int:
@@ -220,6 +225,8 @@ class LevelReader:
             return _RANKS_OF_WINDOWS[value]
         if name in OF_OTEL:
             return _rank_of_otel(value)
+        if name in OF_AZURE and (number := as_bytes(value)) in _RANKS_OF_AZURE:
+            return _RANKS_OF_AZURE[number]
         rank = self._ranks.get(value)
         if rank is None:
             rank = self._rank(value)
