@@ -19,20 +19,26 @@ from .nested_fields import last_name, plain_fields
 # Names without capitals and signs, the surest first.
 _NAMES = (
     *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
+    # Windows: the program that wrote the event
+    *("providername", "sourcename"),
     *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
     *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
 )
 # The name of a level, beside which Monolog and Python's logging write that of the logger.
 _BESIDE_LEVEL = "levelname"
 _OF_MONOLOG, _OF_PYTHON = "channel", "name"
+# The name of the logger among the short names that MongoDB and zap give all fields.
+_OF_SHORT_NAMES = ((("s", "c", "ctx"), "c"), (("L", "N", "M"), "N"))
 _NAMES_OF_MUCH = ("target", "category", "name", "class", "classname", "source")
 # `com.acme.Pump`, `app::api`
 _LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
 _HOST_OR_FILE = re.compile(
     rb".*\.(?:com|net|org|io|dev|cloud|local|internal|lan|corp|svc|log|txt|json|out|gz)"
 )
-# More distinct components than this share of the records are none.
-_FEW = 0.1
+# More distinct components than this share of the records are none. In a short log, they are many of
+# its records.
+_FEW, _FEW_OF_SHORT = 0.1, 0.5
+_MOST_OF_SHORT = 20
 
 
 def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], None]) -> str | None:
@@ -45,6 +51,9 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
             # `logger.name`, nested in whatever else
             written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
     sure: tuple[str, ...] = _NAMES
+    for beside, name in _OF_SHORT_NAMES:
+        if names.keys() >= {*beside}:
+            sure = (spelled(name), *sure)
     if _BESIDE_LEVEL in written:
         sure = (*_NAMES, _OF_MONOLOG)
         if not is_path(written.get(_OF_PYTHON, "$.")):
@@ -65,7 +74,8 @@ def _holds(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:
     values = list(map(field_getter(name), sample))
     if not all(isinstance(value, bytes) and value for value in values):
         return False
-    if len(set(values)) >= _FEW * len(sample):
+    most = max(_FEW * len(sample), min(_FEW_OF_SHORT * len(sample), _MOST_OF_SHORT))
+    if len(set(values)) > most:
         return False
     return is_sure or all(
         _LOGGER.fullmatch(value) and not _HOST_OR_FILE.fullmatch(value) for value in set(values)

@@ -46,10 +46,11 @@ _BESIDE = re.compile(
     r"|component|logger(?:_?name)?|caller|line(?:no)?|func(?:tion)?|file(?:name)?"
     r"|thread(?:_?(?:name|id|priority))?|pid|tid|process_?id|source|stream|logtag|time_.*|v|@?version"
     r"|api_?version|schema.*|ecs\..*|_(?:index|type|score|id)|log_?name|user_?agent|.*user-agent.*"
-    r"|severity_?(?:text|number)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
+    r"|severity_?(?:text|number|level)|level_?value|@[tlir]|event\.dataset|service\.name|log\..*|s"
     r"|source_?context|category|insert_?id|e?cs_?version|clock"
     r"|end_?of_?batch|(?:.*[_.])?(?:remote|client|peer|src|source)[_.]?port"
-    r"|nano_?of_?second|nano(?:second)?s|sequence_?number|epoch.*|.*[ _]time|.*stamp",
+    r"|nano_?of_?second|(?:time(?:stamp)?_?)?nano(?:second)?s"
+    r"|sequence_?number|epoch.*|.*[ _]time|.*stamp",
     re.I,
 )
 # A name that a severity has, and objects in which it is that of the record.
@@ -69,6 +70,8 @@ _FEWEST_EVENTS = 3
 _RARELY = 0.05
 # Sessions of several records that tell whether a word is the same in each of them.
 _FEWEST_SESSIONS = 10
+# Names of events in a short log.
+_MOST_OF_SHORT = 20
 # The text of a number; more digits are an id, or a time.
 _NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 # Records of whatever event have a field that says for whom a session ran; this share is enough.
@@ -93,7 +96,9 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
             continue
         name = written[usual]
         plain = [value for value in values_of(name, sample) if isinstance(value, bytes | int)]
-        few = 1 <= len(set(plain)) <= min(most_names(plain), max(2, len(sample) // 5))
+        # In a short log, the names of events are many of its records.
+        most = max(2, len(sample) // 5, min(len(sample) // 2, _MOST_OF_SHORT))
+        few = 1 <= len(set(plain)) <= min(most_names(plain), most)
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)
     return found

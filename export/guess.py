@@ -79,12 +79,17 @@ _TIDY = 1.6
 _SAID = 0.05
 # Letters that English has not; the sign of a micro is none of them.
 _FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
-# What stands behind the header; and a logger in brackets at its end, perhaps with the number of the
-# line, as Kafka writes it.
+# What stands behind the header; and a logger at its end: in brackets, perhaps with the number of
+# the line, as Kafka writes it, or behind a bar and before the thread, as ActiveMQ does.
 _MESSAGE = "(?<message>(?s:.*))"
 _LOGGER = r"[A-Za-z_][\w$-]*(?:\.[\w$-]+)+"
-_BEHIND = rf"(?<! ) *+\((?<component>{_LOGGER})(?::\d+)?\)\s*\Z"
-_NOT_YET = rf"(?! *+\({_LOGGER}(?::\d+)?\)\s*\Z)"
+_IN_BRACKETS = rf"\((?={_LOGGER}(?::\d+)?\)\s*\Z)"
+_BEHIND_BAR = rf"\| (?={_LOGGER} \| [^|]+\Z)"
+_BEHIND = (
+    rf"(?<! ) *+(?:{_IN_BRACKETS}|{_BEHIND_BAR})"
+    rf"(?<component>{_LOGGER})(?:(?::\d+)?\)| \| [^|]+)\s*\Z"
+)
+_NOT_YET = rf"(?! *+(?:{_IN_BRACKETS}|{_BEHIND_BAR}))"
 _UP_TO_IT = rf"(?<message>(?>(?:[^ ]++|{_NOT_YET} ++)*))(?:{_BEHIND})?"
 # The share of messages that end so.
 _MOSTLY = 0.8

@@ -109,9 +109,10 @@ WRAPPED = (
     rf"\[ *(?<value>{_FILE})(?:[:(]\d+\)?|{_LINE}) *\]",
     rf"\( *(?<value>{_FILE}):(?:\d+|\w+\(\d+\)) *\)",
     rf"\{{ *(?<value>{_FILE}|[\w$-]+(?:\.[\w$-]+)+):\d+ *\}}",
-    r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *:\d+ *\]",
+    # the line, perhaps behind the function
+    r"\[ *(?<value>[\w$-]+(?:\.[\w$-]+)+) *(?::[A-Za-z_]\w*)?:\d+ *\]",
     r"\[[^\[\]]*:(?<value>[\w.$]+)@\d+\]",
-    r"\[ *(?<value>[A-Za-z_$][\w$]+) *:\d+ *\]",
+    r"\[ *(?<value>[A-Za-z_$][\w$]+) *(?::[A-Za-z_]\w*)?:\d+ *\]",
     # Blanks before the end are no part of a value. Each is read once: a line may have thousands.
     r"\[ *+(?<value>(?>(?:[^\[\] ]| +(?![ \]])|\[[^\[\]]*\])*)) *\]",
     r"\( *+(?<value>(?>(?:[^() ]| +(?![ )]))*)) *\)",

@@ -20,9 +20,11 @@ from .header_times import compiled
 
 # The share of the values that must have a form.
 SHARE = 0.9
-# A name is a component where it takes at most this many values, or this share of the lines.
+# A name is a component where it takes at most this many values, and this share of the lines, or a
+# larger one where its form leaves no doubt. A few in a short log need three lines each.
 _FEW = 50
-_FEW_SHARE = 0.25
+_FEW_SHARE, _FEW_SHARE_OF_LOGGERS = 0.25, 0.5
+_FEW_OF_SHORT = 5
 # Messages that begin with so many different words are of several kinds.
 _KINDS = 3
 # Bare words between the level and a name; with more of them the message has begun.
@@ -59,6 +61,10 @@ _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
 _OF_PARTS = re.compile(r"[^./]+/[^./]+\Z")
 # A class of Java with its package.
 _CLASS = re.compile(r"[a-z]\w*(?:\.\w+)*\.[A-Z][\w$]*\Z")
+# Names that only a logger has: `com.acme.Pump`, `app::api`, `OrderService`.
+_SURE_LOGGER = re.compile(
+    r"(?:[a-z]\w*\.)+[A-Z][\w$]*\Z|[A-Za-z_]\w*(?:::\w+)+\Z|(?:[A-Z][a-z]+){2,}\Z"
+)
 _IDENTIFIER = re.compile(r"#?[^\W\d][\w.$:/#*+\\-]*\Z")
 _OF_THREADS = "thread|worker|pool|executor|dispatcher|qtp"
 _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d+)\Z")
@@ -132,8 +138,17 @@ class Column:
 
     @property
     def is_few(self) -> bool:
-        most = max(3, min(_FEW, int(_FEW_SHARE * len(self.values))))
-        return len(self.distinct) <= most
+        """Whether it has so few values as lines have loggers, threads or hosts."""
+        distinct = self.distinct
+        count = len(self.values)
+        fewest = max(3, min(_FEW_OF_SHORT, count // 3))
+        if len(distinct) <= max(fewest, min(_FEW, int(_FEW_SHARE * count))):
+            return True
+        if len(distinct) > min(_FEW, _FEW_SHARE_OF_LOGGERS * count):
+            return False
+        loggers = sum(_SURE_LOGGER.match(value) is not None for value in distinct)
+        is_in_brackets = self.kind == "wrapped" and self.share(_LOGGER)
+        return is_in_brackets or loggers >= len(distinct) / 2
 
     def share(self, form: re.Pattern[str]) -> bool:
         """Whether nearly all values have this form."""

@@ -55,7 +55,7 @@ _SPELLED_NAMES = (
     "stringvalue",
     # macOS
     "eventmessage",
-    *("description", "details", "output"),
+    *("description", "details", "output", "event"),
     *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
     *_ACTIVITIES,
 )
@@ -71,6 +71,8 @@ _PROSE = re.compile(
 _MOST_OTHERS = 30
 # … and of all records, which have different ones.
 _MOST_NAMED = 100
+# Numbers that only grow from there are seconds since 1970, or parts of them.
+_SECONDS_OF_2001 = 10**9
 # Of the values of a field, the share that must be in the text for the field to say nothing more.
 _SAID_SHARE = 0.9
 # Of the records, the share that has a field which belongs to no message in particular, and the
@@ -350,7 +352,11 @@ def _is_data(values: Sequence[Any]) -> bool:
     if all(isinstance(value, bool) or is_number(value) for value in values):
         numbers = [float(value) if isinstance(value, bytes) else value for value in values]
         grows = all(before <= after for before, after in pairwise(numbers))
-        return not grows or len(set(numbers)) <= FEW_VALUES
+        # Few times are times nevertheless, and numbers that count the records say nothing.
+        are_times = min(numbers) >= _SECONDS_OF_2001
+        count = all(before + 1 == after for before, after in pairwise(numbers))
+        is_few = len(set(numbers)) <= FEW_VALUES
+        return not grows or (is_few and not are_times and not count)
     words = {value for value in values if isinstance(value, bytes)}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)

@@ -1,0 +1,170 @@
+"""Times that a product writes in a form of its own.
+
+Were wrong: the cell behind a time was taken for its fraction, a float lost a microsecond, and the
+others were not read at all, or without their fraction. Where records had few times, fields of these
+were taken for parts of the message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.first_pass import timed
+from export.source import settle
+from export.stages import Options
+from fluent_krone.inputs import read_events
+from fluent_krone.reading.levels import RANK_NAMES, levels_of
+from fluent_krone.reading.records import RecordReader
+
+T0 = datetime(2024, 10, 15, 9, 58, 3, 123456, tzinfo=UTC)
+TEXTS = ("opened door", "started pump {}", "cannot read valve {}", "stopped pump {}")
+MOMENTS = [T0 + timedelta(microseconds=7_250_117 * n) for n in range(24)]
+
+
+def read(path: Path) -> tuple[list[datetime], list[str], list[str]]:
+    """The times, texts and levels that an export reads."""
+    reader = RecordReader(settle(Options(input=path, session_key=("tag",)), len, len))
+    level_of = levels_of(reader)
+    times, texts, levels = [], [], []
+    for time_ns, record in timed(read_events(path), reader):
+        assert time_ns is not None
+        times.append(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000))
+        texts.append(reader.read(b"", record)[0].decode())
+        levels.append(RANK_NAMES.get(level_of.rank(record), ""))
+    return times, texts, levels
+
+
+def text_of(n: int) -> str:
+    return TEXTS[n % 4].format(n)
+
+
+@pytest.mark.parametrize(
+    ("form", "unit"),
+    [
+        # Palo Alto: a serial number in the cell behind the time
+        ("1,%Y/%m/%d %H:%M:%S,0011{n:04d},SYSTEM,general,{text}", 10**6),
+        ("1,%Y-%m-%d %H:%M:%S,0011{n:04d},SYSTEM,general,{text}", 10**6),
+        # Where it is no cell, it is a fraction
+        ("%Y-%m-%d %H:%M:%S,{ms:03d} INFO {text}", 1000),
+        # XenServer
+        ("[%Y%m%dT%H:%M:%S.{ms:03d}Z| info|xs1|{n} |VM.start|xapi] {text}", 1000),
+        ("%m/%d/%Y %I:%M%p PLC1: {text}", 60 * 10**6),
+        ("CPF0075  10  %m/%d/%y  %H:%M:%S.{us:06d}  QSYS  {text}", 1),
+        ("%y-%m-%d;%H:%M:%S.{ms:03d} $Z1 TANDEM {text}", 1000),
+        # Amazon's flow logs
+        ("2 123456789010 eni-0a1b 10.0.0.{n} 10.0.0.1 20641 22 6 20 42 {s} {s} ACCEPT OK", 10**6),
+    ],
+)
+def test_a_time_in_a_line(form: str, unit: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    lines = []
+    for n, moment in enumerate(MOMENTS):
+        micros = moment.microsecond
+        line = moment.strftime(form).format(
+            n=n, text=text_of(n), ms=micros // 1000, us=micros, s=int(moment.timestamp())
+        )
+        lines.append(line)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    times, _, _ = read(path)
+    assert times == [whole(moment, unit) for moment in MOMENTS]
+
+
+def whole(moment: datetime, unit: int) -> datetime:
+    """The moment, without what is less than a unit of so many microseconds."""
+    micros = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros // unit * unit)
+
+
+def seconds_of(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        lambda m: {"ts": m.timestamp()},
+        lambda m: {"ts": [seconds_of(m), m.microsecond * 1000]},
+        lambda m: {"timestamp": {"seconds": seconds_of(m), "nanos": m.microsecond * 1000}},
+        lambda m: {"timestampSeconds": seconds_of(m), "timestampNanos": m.microsecond * 1000},
+        lambda m: {"time": m.isoformat(), "ingestionTime": seconds_of(m) * 1000 + 7000},
+        # a number that counts the records
+        lambda m: {"time": m.isoformat(), "sequence": MOMENTS.index(m)},
+    ],
+)
+def test_a_time_in_a_record_is_no_part_of_its_message(
+    fields: Callable[[datetime], dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    rows = [{**fields(m), "lvl": "info", "msg": text_of(n)} for n, m in enumerate(MOMENTS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    times, texts, _ = read(path)
+    assert times == MOMENTS
+    assert texts == [text_of(n) for n in range(len(MOMENTS))]
+
+
+def test_the_level_of_a_cisco_router_behind_two_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"RP/0/RSP0/CPU0:{m:%Y %b %d %H:%M:%S}.{m.microsecond // 1000:03d} UTC: bgp[1052]: "
+            f"%ROUTING-BGP-{3 + n % 4}-ADJCHANGE : {text_of(n)}\n"
+            for n, m in enumerate(MOMENTS)
+        )
+    )
+    times, _, levels = read(path)
+    assert times == [whole(moment, 1000) for moment in MOMENTS]
+    assert levels == [("error", "warning", "notice", "info")[n % 4] for n in range(len(MOMENTS))]
+
+
+def test_serilogs_compact_records_without_a_level_are_information(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    rows = [
+        {"@t": m.isoformat(), "@mt": text_of(n), **({"@l": "Warning"} if n % 3 == 0 else {})}
+        for n, m in enumerate(MOMENTS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, _, levels = read(path)
+    assert levels == ["info" if n % 3 else "warning" for n in range(len(MOMENTS))]
+
+
+@pytest.mark.parametrize("form", ["%I:%M:%S %p: {}", "[%I:%M:%S %p] {}", "%I:%M%p {}"])
+def test_a_clock_with_am_or_pm_and_no_date(form: str, tmp_path: Path) -> None:
+    """Was wrong: with two digits of the hour, an afternoon was read as the night before it."""
+    path = tmp_path / "a.log"
+    moments = [moment + timedelta(hours=n // 6) for n, moment in enumerate(MOMENTS)]
+    path.write_text("".join(f"{m:{form}}\n".format(text_of(n)) for n, m in enumerate(moments)))
+    written = moments[-1].timestamp() + 60
+    os.utime(path, (written, written))
+    times, texts, _ = read(path)
+    unit = 10**6 if "%S" in form else 60 * 10**6
+    assert times == [whole(moment, unit) for moment in moments]
+    assert texts == [text_of(n) for n in range(len(MOMENTS))]
+
+
+def test_the_number_of_a_process_behind_a_clock_is_no_fraction(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(f"{m:%Y%m%d:%H%M%S}:8551:pump: {text_of(n)}\n" for n, m in enumerate(MOMENTS))
+    )
+    times, _, _ = read(path)
+    assert times == [whole(moment, 10**6) for moment in MOMENTS]
+
+
+@pytest.mark.parametrize("name", ["severityLevel", "SeverityLevel"])
+def test_the_numbers_of_azure_go_up(name: str, tmp_path: Path) -> None:
+    """Was wrong: as syslog has them, nearly all would be alerts, so no level was read."""
+    path = tmp_path / "a.log"
+    rows = [
+        {"TimeGenerated": m.isoformat(), name: (1, 1, 2, 0, 1, 3)[n % 6], "Message": text_of(n)}
+        for n, m in enumerate(MOMENTS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, _, levels = read(path)
+    assert levels[:6] == ["info", "info", "warning", "trace", "info", "error"]
