@@ -167,10 +167,14 @@ def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
 def is_beside(name: str) -> bool:
     """Whether a field says when, where or for whom, by its name."""
     last = last_name(name)
-    if _SEVERITY.fullmatch(last) and is_path(name):
-        # `$.risk.level` is how high the risk is.
+    if is_path(name):
         [*_, above, _] = ["", *map(str, path_steps(name))]
-        return not above or _OF_A_LOG.fullmatch(above) is not None
+        if last == "value" and _SEVERITY.fullmatch(above):
+            # `$.level.value` is the number of the level.
+            return True
+        if _SEVERITY.fullmatch(last):
+            # `$.risk.level` is how high the risk is.
+            return not above or _OF_A_LOG.fullmatch(above) is not None
     return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
 
 

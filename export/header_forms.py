@@ -65,14 +65,15 @@ LEVELS = (
 # Where all lines have the same letter in one of these, it may be the first word of sentences.
 _SURE_LETTERS = (LETTER_OF_DATE, *_LETTERS_IN_BRACKETS)
 DOUBTED_LEVELS = tuple(text for text in LEVELS if text not in _SURE_LETTERS)
+_FACILITY = "(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])"
 # A level together with a name.
 WITH_LEVEL = (
     rf"\[(?<thread>[^\[\]/]+)/(?<level>{WORDS})\]",
     rf"\[(?:[^\[\]]*[\s:])?(?<component>[\w.$-]+)[#/:](?<level>{WORDS})(?:\]|(?=,))",
     rf"<(?<level>{WORDS})[/:](?<component>[\w.$-]+)>",
-    # syslog with the facility by its name
-    r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
-    rf"(?<level>{WORDS})(?=\s)",
+    # syslog with the facility by its name, in brackets where Solaris writes it
+    rf"{_FACILITY}\.(?<level>{WORDS})(?=\s)",
+    rf"\[ID \d+ {_FACILITY}\.(?<level>{WORDS})\]",
     rf"\[(?<level>{WORDS})[#/:](?<component>[\w.$-]+)\]",
     rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
     rf"(?!N/A\s)(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",

@@ -40,6 +40,8 @@ _SPEAKS_OF_LEVEL = re.compile(
     r"le?ve?l|sever|sev\Z|prio|nivel|niveau|livello|stufe|schwere|urgen|级别|レベル|уровень",
     re.IGNORECASE,
 )
+# The shortest name of a level, whose numbers may be lengths or lines.
+_SHORTEST = "l"
 # Words for a level that mean one in every field. Single letters and numbers do only where the name
 # of the field speaks of a level; `default`, `log` or `success` are what other fields say as well.
 _SURE_WORDS = frozenset(
@@ -131,8 +133,10 @@ def _with_rank(rank_of: Callable[[Any], int]) -> Callable[[Mapping[bytes, Any]],
 
 
 def _holds_levels(name: str, sample: Sequence[dict[bytes, Any]]) -> bool:
-    if _speaks_of_level(name):
-        if _are_errors(list(map(field_getter(name), sample))):
+    if _speaks_of_level(name) or name.lower() == _SHORTEST:
+        values = list(map(field_getter(name), sample))
+        has_numbers = any(as_bytes(value or b"").isdigit() for value in values)
+        if _are_errors(values) or (has_numbers and not _speaks_of_level(name)):
             return False
         rank_of = LevelReader(level_field=name).named_rank
         return sum(map(_with_rank(rank_of), sample)) >= _MOST * len(sample)

@@ -157,6 +157,44 @@ def test_the_number_of_a_process_behind_a_clock_is_no_fraction(tmp_path: Path) -
     assert times == [whole(moment, 10**6) for moment in MOMENTS]
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda level: {"l": level[0].lower()},
+        lambda level: {"level": {"name": level, "value": 30 + len(level)}},
+    ],
+)
+def test_a_level_of_one_letter_or_with_a_number(
+    write: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """Were wrong: the letter was no level, and the number was a part of the message."""
+    path = tmp_path / "a.log"
+    words = ("INFO", "WARNING", "DEBUG", "ERROR")
+    path.write_text(
+        "".join(
+            json.dumps({"t": m.isoformat(), **write(words[n % 4]), "m": text_of(n)}) + "\n"
+            for n, m in enumerate(MOMENTS)
+        )
+    )
+    _, texts, levels = read(path)
+    assert levels[:4] == ["info", "warning", "debug", "error"]
+    assert texts == [text_of(n) for n in range(len(MOMENTS))]
+
+
+def test_the_level_of_a_line_of_solaris(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    words = ("info", "warning", "debug", "error")
+    path.write_text(
+        "".join(
+            f"{m:%b %d %H:%M:%S} sun1 genunix: [ID 5168 kern.{words[n % 4]}] {text_of(n)}\n"
+            for n, m in enumerate(MOMENTS)
+        )
+    )
+    _, texts, levels = read(path)
+    assert levels[:4] == [*words]
+    assert texts[1] == f"genunix: {text_of(1)}"
+
+
 @pytest.mark.parametrize("name", ["severityLevel", "SeverityLevel"])
 def test_the_numbers_of_azure_go_up(name: str, tmp_path: Path) -> None:
     """Was wrong: as syslog has them, nearly all would be alerts, so no level was read."""
