@@ -7,12 +7,14 @@ for each round: its caches, the model's among them, start empty.
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 import re
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -258,6 +260,23 @@ def kubernetes(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
     config = {"message_field": "log"}
     frames = frames_of(records, times_ns=times_ns)
     return Load("kubernetes", frames, len(records), _hdfs, config)
+
+
+def whole_lines(hdfs: list[Record], times_ns: Sequence[int]) -> Load:
+    """HDFS in lines of text, each with a header and a time in milliseconds that the service reads.
+
+    Lines of the same second come a millisecond after one another.
+    """
+    records = []
+    for second_ns, group in itertools.groupby(range(len(hdfs)), times_ns.__getitem__):
+        clock = datetime.fromtimestamp(second_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        for number, i in enumerate(group):
+            record = hdfs[i]
+            head = f"{clock},{min(number, 999):03} {record['level']} [{record['id']}]"
+            records.append({"message": f"{head} {record['component']}: {record['message']}"})
+    header = r"(?<time>[\d-]+ [\d:,]+) (?<level>[A-Z]+) \[\d+\] (?<component>\S+):"
+    config = {"line_format": rf"{header} (?<message>.*)"}
+    return Load("whole_lines", frames_of(records, times_ns=times_ns), len(records), _hdfs, config)
 
 
 def many_keys(keys: int) -> Load:

@@ -205,6 +205,7 @@ def load_rates(
         loads.uuids(300, many),
         loads.uuids(1_000, many),
         loads.kubernetes(hdfs, times_ns),
+        loads.whole_lines(hdfs, times_ns),
         loads.many_keys(many // 3),
         loads.long_sessions(hdfs, times_ns, max(many // 10_000, 1)),
         replace(same, name="one_record_chunks_joined"),
