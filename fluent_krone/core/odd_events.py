@@ -91,7 +91,7 @@ class OddEvents:
         """
         if log_key not in self.watched:
             return False
-        if self._has_levels and self._is_level_odd(log_key, record):
+        if self._has_levels and self._is_level_odd(log_key, self.levels.rank(record)):
             return True
         if log_key in self._unshaped:
             return self._has_odd_value(log_key, text)
@@ -103,10 +103,9 @@ class OddEvents:
                 return True
         return False
 
-    def _is_level_odd(self, log_key: int, record: Any) -> bool:
-        """Whether a record's level is too severe for its log key, which is watched."""
+    def _is_level_odd(self, log_key: int, rank: int) -> bool:
+        """Whether a level is too severe for a log key, which is watched."""
         assert self._steps is not None, "BUG: levels are looked at only for a step judge"
-        rank = self.levels.rank(record)
         of_rank = self._of_rank[log_key]
         too_severe = of_rank.get(rank)
         if too_severe is None:
@@ -137,21 +136,21 @@ class OddEvents:
 
     # Made once for each shape and level. What depends on the level alone is then one look-up with
     # the shape, and a value that was looked at before costs one more.
-    def checks_of(self, log_key: int, text: bytes, record: Any) -> Checks | None:
+    def checks_of(self, log_key: int, text: bytes, fields: Any) -> Checks | None:
         """What to look at in all messages of this one's shape, in records of this one's level.
 
         None where it is not known what level they have, though that matters.
         """
         rank = None
-        word = record.get(FIRST_LEVEL_FIELD)
-        if self.levels.is_plain and word.__class__ is bytes:
+        word = fields.get(FIRST_LEVEL_FIELD)
+        if self.levels.asks_usual_first and word.__class__ is bytes:
             # A word that is no level says nothing: another field of the record may.
-            rank = self.levels.rank({FIRST_LEVEL_FIELD: word}) or None
+            rank = self.levels.rank_of(word) or None
         is_rare = log_key in self._special
         if not is_rare and self._has_levels and log_key in self.watched:
             if rank is None:
                 return None
-            is_rare = self._is_level_odd(log_key, record)
+            is_rare = self._is_level_odd(log_key, rank)
         return rank, is_rare, self._places_of(log_key, text)
 
     def _places_of(self, log_key: int, text: bytes) -> Sequence[Check]:

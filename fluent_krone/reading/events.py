@@ -22,6 +22,7 @@ from .accessor import is_path
 from .cache import Generation
 from .keyed import KeyedFrames, can_be_keyed
 from .levels import FIRST_LEVEL_FIELD
+from .line_formats import MESSAGE
 from .records import RecordReader
 from .seam import Aside, Events, Found, Note, Read, reading_by
 from .templates import TemplateMatcher
@@ -71,8 +72,8 @@ class EventReader:
     """The reader and the matcher of one stream as one. Gives what they give.
 
     `cache_bytes` is what remembered shapes may take. `note` is asked for each shape that is
-    remembered, with its log key, a text and the record; what it says must hold for all texts of
-    that shape whose records have the same level, and comes with each of them.
+    remembered, with its log key, a text and the record's fields; what it says must hold for all
+    texts of that shape whose records have the same level, and comes with each of them.
 
     >>> from .records import InputSettings
     >>> reader = RecordReader(InputSettings(session_key=("/blk_-?[0-9]+/",)))
@@ -86,7 +87,7 @@ class EventReader:
         reader: RecordReader,
         matcher: TemplateMatcher,
         cache_bytes: int = 40_000_000,
-        note: Note = lambda log_key, text, record: (),
+        note: Note = lambda log_key, text, fields: (),
     ) -> None:
         self._reader = reader
         self._match = matcher.match
@@ -101,15 +102,14 @@ class EventReader:
         # Hashes of component and shape that came once.
         self._once: set[int] = set()
         settings = reader.settings
-        self._message = settings.message_field.encode()
+        self._cuts_lines = settings.line_format is not None
+        self._message = MESSAGE if self._cuts_lines else settings.message_field.encode()
         self._has_facets = bool(settings.facet_fields)
         self._component = _name(settings.component_field)
-        names = (settings.message_field, settings.component_field or "")
-        self._can_remember = settings.line_format is None and not any(
-            "," in name or is_path(name) for name in names
-        )
+        names = (self._message.decode(), settings.component_field or "")
+        self._can_remember = not any("," in name or is_path(name) for name in names)
         pattern = settings.session_key[0]
-        self._has_spans = reader.sole_regex is not None and takes_digits_alike(pattern)
+        self._has_spans = reader.has_key_in_message and takes_digits_alike(pattern)
         self._frame_regex: re.Pattern[bytes] | None = None
         if self._has_spans and can_be_keyed(pattern[1:-1]):
             self._frame_regex = reader.sole_regex
@@ -121,36 +121,41 @@ class EventReader:
 
         Raises RecordError as `RecordReader.read` does.
         """
+        if not self._can_remember:
+            return self._read(tag, record, record)
+        fields = record
+        if self._cuts_lines and record.__class__ is dict:
+            fields = self._reader.fields(record)
         try:
-            message = record[self._message]
-            level = record.get(FIRST_LEVEL_FIELD)
+            message = fields[self._message]
+            level = fields.get(FIRST_LEVEL_FIELD)
             component = None
             if self._component is not None:
-                component = record[self._component]
+                component = fields[self._component]
             if self._has_facets:
-                component = (component, *self._reader.facets(record))
+                component = (component, *self._reader.facets(fields))
             prefix, levels, frames = self._components[component]
             shape = message.translate(ZEROED)
             found = levels[level].get(shape)
         # No such component yet, or the record is not a map, or its message is not bytes.
         except (LookupError, TypeError, AttributeError):
-            return self._read(tag, record)
+            return self._read(tag, record, fields)
         if found is None:
             place = (component, level, shape)
             if not self._is_plain(message):
-                return self._read(tag, record)
+                return self._read(tag, record, fields)
             text = prefix + message
             if frames is not None:
                 framed = frames.find(message)
                 if framed is not None:
                     # A shape that comes again is worth remembering even so: it is faster yet.
                     if frames.is_numbered(framed[1]) and self._came_before(component, shape):
-                        self._remember(place, message, text, framed[0], record)
+                        self._remember(place, message, text, framed[0], fields)
                     return framed[0], text, [(framed[1],)], None
-            keys = self._reader.keys(tag, record, message)
+            keys = self._reader.keys(tag, fields, message)
             log_key = self._match(text)
             if self._came_before(component, shape):
-                self._remember(place, message, text, log_key, record)
+                self._remember(place, message, text, log_key, fields)
             elif frames is not None:
                 frames.learn(message, prefix, log_key)
             return log_key, text, keys, None
@@ -160,18 +165,14 @@ class EventReader:
         if spans:
             several = {(message[span],): None for span in spans}
             return log_key, prefix + message, self._reader.capped(list(several)), note
-        return log_key, prefix + message, self._reader.keys(tag, record, message), note
+        return log_key, prefix + message, self._reader.keys(tag, fields, message), note
 
     # Nearly every record of a log has a shape that is remembered, and one session key or a few.
     # What `read` does with such a record is written out here: the call would cost a fifth of it.
     def read_all(self, tag: bytes, events: Events, aside: Aside) -> Iterator[Found]:
         """Read a chunk's events one by one; records that cannot be events go to `aside`."""
         read = self.read
-        if not self._can_remember:
-            # What is not remembered need not be looked for.
-            yield from reading_by(self._read)(tag, events, aside)
-            return
-        if self._has_facets:
+        if self._has_facets or self._cuts_lines or not self._can_remember:
             yield from reading_by(read)(tag, events, aside)
             return
         components = self._components
@@ -211,16 +212,19 @@ class EventReader:
             return False
         return len(message.strip()) == len(message) <= self._reader.max_size
 
-    def _read(self, tag: bytes, record: Any) -> Read:
-        """The long way, of anything that comes; a component becomes known by it."""
+    def _read(self, tag: bytes, record: Any, fields: Any) -> Read:
+        """The long way, of anything that comes; a component becomes known by it.
+
+        `fields` are those of the record, with those of its line.
+        """
         text, keys = self._reader.read(tag, record)
         if self._can_remember:
             component = None
             if self._component is not None:
-                component = record.get(self._component)
+                component = fields.get(self._component)
             if component.__class__ is bytes or self._component is None:
                 if self._has_facets:
-                    component = (component, *self._reader.facets(record))
+                    component = (component, *self._reader.facets(fields))
                 self._know(component)
         return self._match(text), text, keys, None
 
@@ -253,7 +257,7 @@ class EventReader:
         return False
 
     def _remember(
-        self, place: Place, message: bytes, text: bytes, log_key: int, record: Any
+        self, place: Place, message: bytes, text: bytes, log_key: int, fields: Any
     ) -> None:
         """Remember the log key of a shape, if all its messages have it."""
         component, level, shape = place
@@ -264,8 +268,8 @@ class EventReader:
         levels = self._components[component][1]
         if levels[level] is levels[None]:
             # Records of other levels have this note as well.
-            record = {}
-        note = self._note(log_key, text, record)
+            fields = {}
+        note = self._note(log_key, text, fields)
         self._generation.take(_ENTRY_BYTES + len(shape) + _ITEM_BYTES * len(note or ()))
         # Making room may have emptied all.
         self._know(component)

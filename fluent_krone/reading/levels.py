@@ -155,13 +155,8 @@ class LevelReader:
         # Words → ranks. Where levels are parts of lines, no field of a record says them.
         self._ranks: dict[Any, int] = {}
         # Whether the usual field is the first one that is asked for.
-        self._is_usual = fields_of is None and level_field in (None, FIRST_LEVEL_FIELD.decode())
-        self._quick = self._ranks if self._is_usual else {}
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the first field that is asked for is the usual one, in records as they come."""
-        return self._is_usual
+        self.asks_usual_first = level_field in (None, FIRST_LEVEL_FIELD.decode())
+        self._quick = self._ranks if fields_of is None and self.asks_usual_first else {}
 
     def rank(self, record: Any) -> int:
         """The rank, or `UNKNOWN_RANK`. Of a record that is gone, its excerpt says it."""
@@ -209,6 +204,10 @@ class LevelReader:
         if _SERILOG_TIME in fields and any(name in fields for name in _SERILOG_TEXTS):
             return RANKS[b"information"] if b"@l" not in fields else UNKNOWN_RANK
         return _rank_of_pri(fields.get(_PRI))
+
+    def rank_of(self, word: bytes) -> int:
+        """The rank that a word in the usual field states, or `UNKNOWN_RANK`."""
+        return self._rank_at({FIRST_LEVEL_FIELD: word}, FIRST_LEVEL_FIELD)
 
     def named_rank(self, fields: Mapping[bytes, Any]) -> int:
         """The rank that the field which is named states."""

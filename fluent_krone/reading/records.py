@@ -170,15 +170,11 @@ class RecordReader:
         """
         if record.__class__ is not dict:
             raise RecordError("not_a_map", "the record is not a map")
-        message = self._message(record)
-        if message.__class__ is not bytes or len(message) > self.max_size:
-            message = self._text(message)
-        if b"\x1b" in message:
-            message = ANSI.sub(b"", message)
         if self._lines is not None:
-            cut = self._cut_line(message, record)
-            message = cut.fields[MESSAGE]
-            record = cut.fields
+            record = self._cut_of(record).fields
+            message = record[MESSAGE]
+        else:
+            message = self._line(record)
         text: bytes = message.strip()
         if not text:
             raise RecordError("no_message", "the message is empty")
@@ -209,6 +205,11 @@ class RecordReader:
         if self._lines is None:
             return record
         return self._cut_of(record).fields
+
+    @property
+    def has_key_in_message(self) -> bool:
+        """Whether a regex alone finds the session key, and finds it in the message."""
+        return self.sole_regex is not None and not self._has_keyed_header
 
     def key_is_in_line(self, record: Fields) -> bool:
         """Whether the session key may stand anywhere in the line, as where several programs write
@@ -267,7 +268,16 @@ class RecordReader:
         last, cut = self._last
         if record is last and cut is not None:
             return cut
-        return self._cut_line(ANSI.sub(b"", self._text(self._message(record))), record)
+        return self._cut_line(self._line(record), record)
+
+    def _line(self, record: Fields) -> bytes:
+        """The text of the message field, without colours."""
+        message = self._message(record)
+        if message.__class__ is not bytes or len(message) > self.max_size:
+            message = self._text(message)
+        if b"\x1b" in message:
+            message = ANSI.sub(b"", message)
+        return message
 
     def _cut_line(self, line: bytes, record: Fields) -> _Cut:
         assert self._lines

@@ -13,8 +13,8 @@ from ..errors import RecordError
 from .records import SessionKey
 
 # What the engine wants to know of all records that have a message of one shape and the same word in
-# the field `level`, from a log key, one such text and its record: for example where the values lie
-# that are worth a look.
+# the field `level`, from a log key, one such text and its record's fields, with those of its line:
+# for example where the values lie that are worth a look.
 Note = Callable[[int, bytes, Any], Sequence[Any] | None]
 # Log key, the text that was matched, session keys, and the note of its shape; None where nothing is
 # known of its shape.

@@ -23,6 +23,21 @@ SETTINGS = [
     InputSettings(session_key=("host",), facet_fields=("code",), component_field="unit"),
     InputSettings(session_key=("host",), message_field="$.log.text"),
     InputSettings(session_key=("/req-[0-9]+/",), line_format="^(?<level>[A-Z]+) (?<message>.*)$"),
+    InputSettings(
+        session_key=("/req-[0-9]+/",),
+        line_format="^(?<level>[A-Z]+) (?<component>[a-z]+): (?<message>.*)$",
+        component_field="component",
+    ),
+    InputSettings(
+        session_key=("/req-[0-9]+/",),
+        line_format="^(?<header>[A-Z]+ [(]req-[0-9]+[)] )(?<message>.*)$\n^(?<message>served.*)$",
+    ),
+    InputSettings(
+        session_key=("host",),
+        line_format="^(?<level>[A-Z]+) (?<message>.*)$",
+        message_field="$.log.text",
+        facet_fields=("level",),
+    ),
 ]
 MESSAGES = [
     b"served req-17 in 3 ms",
@@ -33,6 +48,11 @@ MESSAGES = [
     b"code 405 of req-17",
     b"INFO served req-7 in 5 ms",
     b"INFO served req-8 in 6 ms",
+    b"INFO web: served req-7 in 5 ms",
+    b"WARN web: served req-9 in 6 ms",
+    b"WARN (req-7) served req-8 in 6 ms",
+    b"WARN (req-8) served req-9 in 7 ms",
+    b"INFO two\nlines of req-8",
     b"\x1b[31mserved req-1 in 2 ms\x1b[0m ",
     b"req-1 and req-2",
     b"nothing",
@@ -92,5 +112,5 @@ def test_records_are_read_as_the_definition_says(
         if found[3] is not None:
             noted += 1
             assert list(found[3]) == list(note(log_key, text, record))
-    if settings.session_key[0].startswith("/") and settings.line_format is None:
+    if settings.session_key[0].startswith("/"):
         assert noted, "no shape was remembered, so nothing was shown of notes"
