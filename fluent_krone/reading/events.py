@@ -9,6 +9,9 @@
 5. When a shape comes for the second time, what was found is remembered under its component and
    shape. A later record of that shape is one look-up, and its session key is a slice of its
    message. Messages with ids of letters never have a shape twice, and so they never fill the cache.
+
+Where records are whole lines, each is cut by `line_format` first, and its parts are fields like
+others.
 """
 
 from __future__ import annotations
