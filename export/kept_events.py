@@ -5,7 +5,10 @@ To read a log takes ten times as long as to read again what was read of it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import msgpack
@@ -19,6 +22,20 @@ ReadEvent = tuple[str, tuple[SessionKey, ...], int]
 
 def texts_of(events: Iterable[ReadEvent]) -> Iterator[str]:
     return (text for text, _, _ in events)
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[KeptEvents]:
+    """Events in a file of a folder that goes at the end. Raises ExportError where it cannot be
+    written.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            yield KeptEvents(file)
+    except OSError as error:
+        raise ExportError(
+            f"{folder}: what was read of the log can't be kept there: {error.strerror}"
+        ) from None
 
 
 class KeptEvents:
@@ -36,21 +53,16 @@ class KeptEvents:
         self._file = file
 
     def keep(self, events: Iterable[ReadEvent]) -> Iterator[ReadEvent]:
-        """Hand the events on, and keep each. Raises ExportError where it cannot be written."""
+        """Hand the events on, and keep each."""
         pack = msgpack.Packer().pack
         for event in events:
-            try:
-                self._file.write(pack(event))
-            except OSError as error:
-                raise ExportError(
-                    f"the work directory can't be written: {error.strerror}"
-                ) from None
+            self._file.write(pack(event))
             yield event
 
     def again(self, on_event: Callable[[int], None] = lambda done: None) -> Iterator[ReadEvent]:
         """All events that were kept; `on_event` is told from time to time how many were read."""
         self._file.seek(0)
-        unpacker = msgpack.Unpacker(self._file, use_list=False)
+        unpacker = msgpack.Unpacker(self._file, use_list=False, max_buffer_size=0)
         for number, (text, keys, level) in enumerate(unpacker):
             if number % 1000 == 0:
                 on_event(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -16,7 +15,7 @@ from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 from . import alike, facet_fields, facets, instances, mine, source
 from .first_pass import FirstPass, cut_off, have_no_zone
-from .kept_events import KeptEvents, texts_of
+from .kept_events import KeptEvents, kept_in, texts_of
 from .stages import Options, Work
 from .work_files import source_of
 
@@ -43,11 +42,13 @@ def run_mine(work: Work) -> None:
     assert options.input
     settings = source.settle(options, work.say, work.warn)
     before_ns = cut_off(options.input, settings, options.train_fraction)
-    with tempfile.TemporaryFile(dir=work.path) as file:
-        kept = KeptEvents(file)
+    with kept_in(work.path) as kept:
         with work.progress("mine", count_events(options.input)) as bar:
             seen = FirstPass(options.input, settings, before_ns, bar.show)
-            mined = _mined_templates(texts_of(kept.keep(seen.events())), options, settings)
+            events = seen.events()
+            if not options.templates:
+                events = kept.keep(events)
+            mined = _mined_templates(texts_of(events), options, settings)
         seen.check(work.say)
         if options.timezone is None and have_no_zone(options.input, settings):
             work.say("times have no zone, and are taken as UTC; --timezone names another one")

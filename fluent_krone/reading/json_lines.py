@@ -10,11 +10,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .field_names import LEVEL_FIELDS, MESSAGE_NAMES, TIME_NAMES
+from .field_names import LEVEL_FIELDS, MESSAGE_NAMES
 
-# The names of a time …
-_TIMES = (*TIME_NAMES, "date", "t")
-# … and of a logger. pino and bunyan call it `name`, beside the process.
+# The names of a time, the surest first.
+_TIMES = (
+    *("time", "timestamp", "@timestamp", "ts", "datetime", "date", "asctime", "eventTime"),
+    *("t", "@t"),
+)
+# Log4j's name of a time in milliseconds; others call so how long something took. No log is from
+# before 1990.
+_MILLIS, _EARLIEST_MS = "timeMillis", 631_152_000_000
+# The names of a logger. pino and bunyan call it `name`, beside the process.
 _COMPONENTS = (
     *("component", "logger", "loggerName", "logger_name", "log.logger", "module"),
     *("SourceContext", "name"),
@@ -52,7 +58,7 @@ def read_json_line(text: bytes) -> dict[str, Any] | None:
     component = _first(_COMPONENTS, record)
     if component == "name" and not all(name in record for name in _BESIDE_A_NAME):
         component = None
-    time = _first(_TIMES, record)
+    time = _time_name(record)
     taken = _BESIDE.union(_LEVELS, filter(None, (message, component, time)))
     parts = []
     if message is not None:
@@ -63,6 +69,14 @@ def read_json_line(text: bytes) -> dict[str, Any] | None:
         found["component"] = record[component]
     if time is not None:
         found["time"] = record[time]
+    return found
+
+
+def _time_name(record: Mapping[str, Any]) -> str | None:
+    found = _first(_TIMES, record)
+    millis = record.get(_MILLIS)
+    if found is None and isinstance(millis, int) and millis >= _EARLIEST_MS:
+        return _MILLIS
     return found
 
 

@@ -91,7 +91,7 @@ def number_ns(number: float) -> int:
         # Whole numbers stay exact, which a float of ns does not.
         if isinstance(number, int):
             return in_range(number * unit)
-        # A fraction is one of microseconds at most: a float of this size holds no more.
+        # A float of today's seconds holds microseconds and no more.
         return in_range(round(number * (unit / _US)) * _US)
     except (OverflowError, ValueError):
         raise RecordError("bad_time", f"{number!r} is not a time") from None

@@ -217,7 +217,7 @@ class TimeReader:
         text = str(value).strip()
         within = _WITHIN_SECOND.fullmatch(text)
         if within and (self._format is None or "%f" in self._format):
-            return self._within_second(*within.groups(default=""))
+            return self._within_second(within)
         return self._whole(text)
 
     def _whole(self, text: str) -> int | tuple[int, int]:
@@ -241,14 +241,16 @@ class TimeReader:
                 return self._by_form(found, text)
         raise _no_time(text)
 
-    def _within_second(
-        self, clock: str, sign: str, fraction: str, zone: str
-    ) -> int | tuple[int, int]:
+    def _within_second(self, within: re.Match[str]) -> int | tuple[int, int]:
         """A time with a fraction; its second is mostly remembered."""
+        clock, sign, fraction, zone = within.groups(default="")
         second = f"{clock}{sign}0{zone}"
         found = self._known.get(second)
         if found is None:
-            found = self._known[second] = self._whole(second)
+            try:
+                found = self._known[second] = self._whole(second)
+            except RecordError:
+                raise _no_time(within.string) from None
         more = int(fraction.ljust(9, "0"))
         if isinstance(found, tuple):
             return found[0] + more, found[1] + more
@@ -352,7 +354,9 @@ class TimeReader:
         time_format = str(self._format)
         text = _MORE_THAN_MICROSECONDS.sub(r"\1", text)
         if "%p" in time_format:
-            text = _GLUED_HALF.sub(" ", _HALF_WITH_POINTS.sub(r"\1\2", text))
+            text = _HALF_WITH_POINTS.sub(r"\1\2", text)
+            if " %p" in time_format:
+                text = _GLUED_HALF.sub(" ", text)
         offset = None
         try:
             if "%Z" in time_format:

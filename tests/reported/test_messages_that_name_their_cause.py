@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +146,21 @@ def test_it_is_said_that_times_without_a_zone_are_taken_as_utc(
     assert done == 0
     said = "times have no zone, and are taken as UTC; --timezone names another one"
     assert (said in capsys.readouterr().out) == is_said
+
+
+def test_a_work_directory_without_room_is_named(tmp_path: Path) -> None:
+    """Was said without a name: no file of the child may be larger than what the log needs."""
+    work = tmp_path / "w"
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "from export.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = ["mine", "--work", str(work), "--input", str(log_in(tmp_path))]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *command, "--session-key", "/j[0-9]+/"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 1
+    assert f"{work}: what was read of the log can't be kept there: File too large" in done.stderr

@@ -215,6 +215,26 @@ def test_a_format_with_a_zone_abbreviation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("time_format", "text"),
+    [
+        ("%m/%d/%Y %I:%M:%S%p", "10/15/2024 01:00:00PM"),
+        ("%m/%d/%Y %I:%M:%S %p", "10/15/2024 01:00:00PM"),
+        ("%m/%d/%Y %I:%M:%S.%f%p", "10/15/2024 01:00:00.5PM"),
+        ("%m/%d/%Y %I:%M:%S %p", "10/15/2024 01:00:00 p.m."),
+    ],
+)
+def test_a_half_of_the_day_stands_where_the_format_has_it(time_format: str, text: str) -> None:
+    read = TimeReader(time_format).read(text)
+    assert read // 10**9 * 10**9 == at("2024-10-15T13:00:00+00:00")
+
+
+@pytest.mark.parametrize("time_format", [None, "%Y-%m-%d %H:%M:%S.%f"])
+def test_an_error_names_the_text_as_it_stands(time_format: str | None) -> None:
+    with pytest.raises(RecordError, match=r"'2024-99-15 13:00:00\.123' is not a time"):
+        TimeReader(time_format).read("2024-99-15 13:00:00.123")
+
+
+@pytest.mark.parametrize(
     "text", ["soon", "", "2024-13-45 00:00:00", "2024-10-15 24:00:01", "13:00:00", "1e999", "[1]"]
 )
 def test_what_is_no_time_is_still_refused(text: str) -> None:

@@ -55,7 +55,7 @@ def read(**record: Any) -> dict[str, Any]:
         # a stack, whatever its name
         ({"msg": "failed", "err": "E: x\n at a.b"}, None, "failed"),
         # any usual name of a level or a time is no part of the message
-        ({"Severity": "Error", "timeMillis": 1, "msg": "paid"}, None, "paid"),
+        ({"Severity": "Error", "msg": "paid"}, None, "paid"),
         ({"severityText": "WARN", "PRIORITY": 4, "sev": 4, "msg": "paid"}, None, "paid"),
         ({"MESSAGE": "up", "PRIORITY": "6"}, None, "up"),
         # without a text
@@ -73,7 +73,13 @@ def test_the_message_has_the_fields_that_are_no_header(
 def test_its_own_fields_stay() -> None:
     found = read(ts=7, msg="paid", trace_id="4bf9")
     assert (found["time"], found["ts"], found["trace_id"]) == (7, 7, "4bf9")
+
+
+def test_a_time_in_milliseconds_is_told_from_a_duration() -> None:
     assert read(timeMillis=1_729_000_000_000, msg="paid")["time"] == 1_729_000_000_000
+    found = read(t="2024-10-15T13:00:00Z", timeMillis=80, msg="paid")
+    assert (found["time"], found["message"]) == ("2024-10-15T13:00:00Z", "paid timeMillis=80")
+    assert "time" not in read(timeMillis=80, msg="paid")
 
 
 @pytest.mark.parametrize("line", [b"[1]", b"{", b'{"a":1} x', b"7", b"\xff"])
