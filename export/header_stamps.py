@@ -18,13 +18,13 @@ _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 _ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
-# What stands before the fraction; a comma, unless the time is a cell behind a comma.
-_POINT = r"(?>[.']|,(?<!,\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d,))"
+# A comma before a fraction: no fraction has ten digits, as a serial number in the next cell has.
+_COMMA = r",(?!\d{10})"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
 # belong to the time, with or without a blank before the zone. MariaDB has no zero before an hour.
 ISO = (
     rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}})(?:{CLOCK}|(?<= )\d:\d\d:\d\d)"
-    rf"(?>(?:{_POINT}\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
+    rf"(?>(?:(?:[.']|{_COMMA})\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
     rf"(?>(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
     rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
     rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?)"
@@ -251,9 +251,11 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 # What may stand behind a time with a format: its fraction, its offset, and how these are read.
 FRACTIONS = (
-    *((rf"{sign}\d{{1,9}}", f"{sign[-1]}%f") for sign in (r"\.", ",", "'")),
-    # four or five digits behind a colon are the number of a process
-    (r":(?!\d{4,5}(?!\d))\d{1,9}", ":%f"),
+    (r"\.\d{1,9}", ".%f"),
+    (rf"{_COMMA}\d{{1,9}}", ",%f"),
+    # four or five digits between colons are the number of a process, where the clock has no colons
+    (r":(?!(?<=:\d{6}:)\d{4,5}:)\d{1,9}", ":%f"),
+    (r"'\d{1,9}", "'%f"),
     (r"", ""),
 )
 OFFSETS = (
@@ -302,6 +304,6 @@ DRAWN = r" *(?:[~^]|(?<!#)#(?![\d#\[])) *"
 ENDS = (
     r"\]:? +- +", r" ={3,} *", r"\](?=\[)", r"\]{1,2}:? *", rf"(?:{CLOSING}) *", DRAWN,
     r"> *", r"\): +", r"\) *", rf" +{SEPARATOR} +", r"; *", r"\t+ *",
-    r", *", r" *\|+ *", r" +: +", r": +",
+    r", *", r" *\|+ *", r"(?<=:\d{6}):(?<pid>\d{4,5}):(?=\S)", r" +: +", r": +",
     r"[\"'](?:[,;] *|\t| +)", r":(?<serial>\d+)\) ?: *", r" +", "",
 )  # fmt: skip

@@ -60,10 +60,7 @@ def _time_group(
         return shape, at
     fraction = offset = ending = ""
     if formats:
-        # Behind a comma, the time is a cell, and a further comma begins the next one.
-        no_sign = "," if line[found.start() - 1 : found.start()] == "," else None
-        fractions = [text for text, _ in header_stamps.FRACTIONS if text[:1] != no_sign]
-        fraction, at = first(fractions, line, at)
+        fraction, at = first([text for text, _ in header_stamps.FRACTIONS], line, at)
         offset, at = first([text for text, _ in header_stamps.OFFSETS], line, at)
         ending = dict(header_stamps.FRACTIONS)[fraction] + dict(header_stamps.OFFSETS)[offset]
     elif _CLOCK in shape and not any(sign in shape for sign in _OF_ZONES):

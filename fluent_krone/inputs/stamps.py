@@ -72,7 +72,7 @@ _IN_BRACKETS = re.compile(
 # A stamp without a year behind other words, where the line begins with none of the stamps above:
 # `[7] 15 Oct 13:00:00.123 * …`, `000001: *Oct 15 13:00:00.123: …`, `[rank0]:I1015 13:00:00.123 …`.
 _BEHIND_WORDS = re.compile(
-    r".{0,40}?(?<![\w.-])(?<!\b\d{4} )(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
+    r".{0,40}?(?<![\w.-])(?<!\b(?:19|20)\d\d )(?:[DIWEF](?=(?:0\d|1[0-2])[0-3]\d ))?"
     r"(?P<day>[^\W\d_]{3,9}\.? [ \d]?\d|\d\d? [^\W\d_]{3,9}\.?|\d\d[-./]\d\d|(?<=[DIWEF])\d{4})"
     rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d++))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"

@@ -49,8 +49,8 @@ def text_of(n: int) -> str:
     ("form", "unit"),
     [
         # Palo Alto: a serial number in the cell behind the time
-        ("1,%Y/%m/%d %H:%M:%S,0011{n:04d},SYSTEM,general,{text}", 10**6),
-        ("1,%Y-%m-%d %H:%M:%S,0011{n:04d},SYSTEM,general,{text}", 10**6),
+        ("1,%Y/%m/%d %H:%M:%S,00110001{n:04d},SYSTEM,general,{text}", 10**6),
+        ("1,%Y-%m-%d %H:%M:%S,00110001{n:04d},SYSTEM,general,{text}", 10**6),
         # Where it is no cell, it is a fraction
         ("%Y-%m-%d %H:%M:%S,{ms:03d} INFO {text}", 1000),
         # XenServer
@@ -153,8 +153,9 @@ def test_the_number_of_a_process_behind_a_clock_is_no_fraction(tmp_path: Path) -
     path.write_text(
         "".join(f"{m:%Y%m%d:%H%M%S}:8551:pump: {text_of(n)}\n" for n, m in enumerate(MOMENTS))
     )
-    times, _, _ = read(path)
+    times, texts, _ = read(path)
     assert times == [whole(moment, 10**6) for moment in MOMENTS]
+    assert texts == [f"pump: {text_of(n)}" for n in range(len(MOMENTS))]
 
 
 @pytest.mark.parametrize(
@@ -206,3 +207,45 @@ def test_the_numbers_of_azure_go_up(name: str, tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, _, levels = read(path)
     assert levels[:6] == ["info", "info", "warning", "trace", "info", "error"]
+
+
+@pytest.mark.parametrize(
+    ("form", "unit"),
+    [
+        ("INFO,%Y-%m-%d %H:%M:%S,{ms:03d} {text}", 1000),
+        ("app.pump,%Y-%m-%d %H:%M:%S,{ms:03d} - INFO - {text}", 1000),
+        ("id=0,%Y-%m-%d %H:%M:%S,{ms:03d} INFO {text}", 1000),
+        ("app.pump,%Y-%m-%d %H:%M:%S,{ms:03d},INFO,{text}", 1000),
+        ("INFO,%d/%m/%Y %H:%M:%S,{ms:03d},{text}", 1000),
+        ("a,%Y-%m-%dT%H:%M:%S,{ms:03d}Z INFO {text}", 1000),
+        # Was wrong: four digits behind any clock were the number of a process.
+        ("%m/%d/%Y %H:%M:%S:{tenths:04d} INFO {text}", 100),
+        ("%m/%d/%Y %H:%M:%S:{tens:05d} INFO {text}", 10),
+    ],
+)
+def test_a_fraction_behind_a_comma_or_a_colon(form: str, unit: int, tmp_path: Path) -> None:
+    """Was wrong: behind a comma before the time, there was no fraction, and often no header."""
+    path = tmp_path / "a.log"
+    lines = []
+    for n, moment in enumerate(MOMENTS):
+        micros = moment.microsecond
+        line = moment.strftime(form).format(
+            text=text_of(n), ms=micros // 1000, tenths=micros // 100, tens=micros // 10
+        )
+        lines.append(line)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    times, texts, levels = read(path)
+    assert times == [whole(moment, unit) for moment in MOMENTS]
+    assert [text.removeprefix("app.pump: ") for text in texts] == list(map(text_of, range(24)))
+    assert set(levels) == {"info"}
+
+
+@pytest.mark.parametrize("form", ["1234 %b %d %H:%M:%S {}", "[7] 1234 %d %b %H:%M:%S * {}"])
+def test_a_time_without_a_year_behind_a_number_of_four_digits(form: str, tmp_path: Path) -> None:
+    """Was wrong: any such number was taken for the year."""
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"{m:{form}}\n".format(text_of(n)) for n, m in enumerate(MOMENTS)))
+    written = MOMENTS[-1].timestamp() + 60
+    os.utime(path, (written, written))
+    found = [time_ns for time_ns, _ in read_events(path)]
+    assert found == [seconds_of(moment) * 10**9 for moment in MOMENTS]
