@@ -13,16 +13,16 @@ from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 
-from .event_names import spelled
+from .event_names import MOST_OF_SHORT, spelled
 from .nested_fields import last_name, plain_fields
 
 # Names without capitals and signs, the surest first.
 _NAMES = (
     *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
-    # Windows: the program that wrote the event
-    *("providername", "sourcename"),
     *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
     *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
+    # Windows: the program that wrote the event
+    *("providername", "sourcename"),
 )
 # The name of a level, beside which Monolog and Python's logging write that of the logger.
 _BESIDE_LEVEL = "levelname"
@@ -38,7 +38,6 @@ _HOST_OR_FILE = re.compile(
 # More distinct components than this share of the records are none. In a short log, they are many of
 # its records.
 _FEW, _FEW_OF_SHORT = 0.1, 0.5
-_MOST_OF_SHORT = 20
 
 
 def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], None]) -> str | None:
@@ -51,13 +50,13 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
             # `logger.name`, nested in whatever else
             written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
     sure: tuple[str, ...] = _NAMES
-    for beside, name in _OF_SHORT_NAMES:
-        if names.keys() >= {*beside}:
-            sure = (spelled(name), *sure)
     if _BESIDE_LEVEL in written:
         sure = (*_NAMES, _OF_MONOLOG)
         if not is_path(written.get(_OF_PYTHON, "$.")):
             sure = (_OF_PYTHON, *sure)
+    for beside, name in _OF_SHORT_NAMES:
+        if names.keys() >= {*beside}:
+            sure = (*sure, spelled(name))
     for spelling in (*sure, *_NAMES_OF_MUCH):
         found = written.get(spelling)
         is_sure = spelling in sure
@@ -74,7 +73,7 @@ def _holds(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:
     values = list(map(field_getter(name), sample))
     if not all(isinstance(value, bytes) and value for value in values):
         return False
-    most = max(_FEW * len(sample), min(_FEW_OF_SHORT * len(sample), _MOST_OF_SHORT))
+    most = max(_FEW * len(sample), min(_FEW_OF_SHORT * len(sample), MOST_OF_SHORT))
     if len(set(values)) > most:
         return False
     return is_sure or all(

@@ -70,8 +70,8 @@ _FEWEST_EVENTS = 3
 _RARELY = 0.05
 # Sessions of several records that tell whether a word is the same in each of them.
 _FEWEST_SESSIONS = 10
-# Names of events in a short log.
-_MOST_OF_SHORT = 20
+# Distinct names of events, or of loggers, that a short log may have.
+MOST_OF_SHORT = 20
 # The text of a number; more digits are an id, or a time.
 _NUMBER = re.compile(rb"[+-]?\d{1,9}(?:\.\d{1,9})?")
 # Records of whatever event have a field that says for whom a session ran; this share is enough.
@@ -97,7 +97,7 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
         name = written[usual]
         plain = [value for value in values_of(name, sample) if isinstance(value, bytes | int)]
         # In a short log, the names of events are many of its records.
-        most = max(2, len(sample) // 5, min(len(sample) // 2, _MOST_OF_SHORT))
+        most = max(2, len(sample) // 5, min(len(sample) // 2, MOST_OF_SHORT))
         few = 1 <= len(set(plain)) <= min(most_names(plain), most)
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)

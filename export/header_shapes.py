@@ -238,7 +238,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?!(?=[A-Z]+ *\|){LEVEL_WORDS} *\|)(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: ` and `AMQ221007: `, which are a message's own numbers
-            rf"(?![A-Z]+-\d|[A-Z]{{2,}}\d{{3,}}[A-Z]?:)(?<component>{LOGGER}) *: +",
+            rf"(?![A-Z]+-\d|[A-Z]{{2,}}\d{{6,}}:)(?<component>{LOGGER}) *: +",
             rf"(?<component>{LOGGER}) - ",
             rf"(?<component>{DOTTED}) +",
             rf"(?<component>{LOGGER})(?:  +|\t)",

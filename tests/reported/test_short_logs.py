@@ -169,3 +169,37 @@ def test_the_logger_beside_a_code_and_behind_the_message(
         )
     )
     assert {name for name, _ in read(path)} == {component}
+
+
+@pytest.mark.parametrize("name", ["SRV001", "DB2001", "JOB123"])
+def test_a_name_with_a_short_number_is_a_component(name: str, tmp_path: Path) -> None:
+    """Was wrong: it was taken for the number of the message, as AMQ221007 is."""
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"2024-10-15 13:00:{n:02d},123 {LEVELS[n % 4]} {name}: {text_of(n)}\n"
+            for n in range(40)
+        )
+    )
+    assert read(path) == [(name, text_of(n)) for n in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [
+        ({"s": "I", "c": "NETWORK", "ctx": "conn1"}, "logger"),
+        ({"SourceName": "Shop"}, "module"),
+    ],
+)
+def test_a_plain_name_comes_before_one_of_a_product(
+    beside: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    expected = [(COMPONENTS[n % 4], text_of(n)) for n in range(COUNT)]
+    rows = [
+        {"time": f"2024-10-15T13:00:{n:02d}Z", **beside, name: logger, "message": text}
+        for n, (logger, text) in enumerate(expected)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = settle(Options(input=path, session_key=("tag",)), len, len)
+    assert settings.component_field == name
