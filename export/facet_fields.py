@@ -69,7 +69,7 @@ def find_facet_fields(
     """Fields beside the message, or groups of the header, that divide messages of one form; and
     those of which the message is made that name what happened by a number.
     """
-    made_of = settings.message_field.split(",")
+    made_of = list(dict.fromkeys(settings.message_field.split(",")))
     numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
     found = (*numbered, *_beside_the_message(inputs, settings))
     if found:

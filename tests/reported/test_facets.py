@@ -265,6 +265,21 @@ def found_in(path: Path, key: str, numbers: dict[str, object]) -> tuple[str, ...
     return settle(Options(input=(path,), session_key=(key,)), print, print).facet_fields
 
 
+def test_a_field_that_is_named_twice_for_the_message_is_one_facet(tmp_path: Path) -> None:
+    path = tmp_path / "events.log"
+    path.write_text(
+        "".join(
+            json.dumps(
+                {"time": 1_700_000_000 + n, "job": f"j{n // 4}", "EventID": EVENT_IDS[n % 4]}
+            )
+            + "\n"
+            for n in range(400)
+        )
+    )
+    options = Options(input=(path,), session_key=("job",), message_field="EventID,EventID")
+    assert settle(options, print, print).facet_fields == ("EventID",)
+
+
 @pytest.mark.parametrize("key", ["job", "operation_id", "auto"])
 def test_the_number_of_an_execution_is_no_step(key: str, tmp_path: Path) -> None:
     """Was wrong: each execution had templates of its own, as `[1007] operation_id=<num>`."""
