@@ -26,7 +26,7 @@ from fluent_krone.reading.templates import WILDCARD, TemplateMatcher
 
 from .forms import CONSTANTS
 
-# How the leaf is called that takes all values which training never had.
+# The name of the leaf that takes all values which training never had.
 REST = "other"
 # Messages of a template below which its values are too few to be called stable.
 MIN_COUNT = 50

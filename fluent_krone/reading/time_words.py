@@ -1,5 +1,5 @@
 """Words in times: names of months in many languages, abbreviations of zones, halves of the day; and
-forms by which a text is told to be a time.
+forms by which a text is recognised as a time.
 """
 
 from __future__ import annotations
