@@ -17,6 +17,7 @@ from fluent_krone.reading.levels import (
     RANKS,
     UNKNOWN_RANK,
     LevelReader,
+    is_of_azure,
     level_word,
     levels_of,
 )
@@ -33,7 +34,7 @@ _SOME = 0.5
 # the name of an event, or the result of a check.
 _FEWEST_LEVELS = 2
 # Fields whose numbers are always of the same scale, and the numbers of errors that syslog has.
-_OF_ONE_SCALE = (b"PRIORITY", *OF_OTEL, *OF_AZURE)
+_OF_ONE_SCALE = (b"PRIORITY", *OF_OTEL)
 _ERRORS_OF_SYSLOG = (b"0", b"1", b"2", b"3")
 # A part of a name that speaks of a level, in several languages.
 _SPEAKS_OF_LEVEL = re.compile(
@@ -110,7 +111,8 @@ def _doubted_numbers(sample: Sequence[Mapping[bytes, Any]]) -> str | None:
         if len(values) < _SOME * len(sample) or name in _OF_ONE_SCALE:
             continue
         is_of_windows = any(b"EventID" in record for record in sample)
-        if _are_errors(values) and not is_of_windows:
+        counts_up = name in OF_AZURE and any(map(is_of_azure, sample))
+        if _are_errors(values) and not is_of_windows and not counts_up:
             return name.decode()
         return None
     return None

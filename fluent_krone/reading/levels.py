@@ -76,7 +76,15 @@ _WINDOWS_LEVEL = b"Level"
 # OpenTelemetry's numbers: four of them for each level, from trace to fatal.
 _RANKS_OF_OTEL = (1, 2, 3, 5, 6, 8)
 _MOST_OTEL = 4 * len(_RANKS_OF_OTEL)
+# Azure's numbers count upwards from verbose. Other programs have syslog's in a field of that name,
+# so they are Azure's only beside another field of Application Insights.
 _RANKS_OF_AZURE: Mapping[bytes, int] = {b"0": 1, b"1": 3, b"2": 5, b"3": 6, b"4": 7}
+_FIELDS_OF_AZURE = frozenset(
+    [
+        *(b"itemType", b"operation_Id", b"cloud_RoleName", b"customDimensions", b"iKey"),
+        *(b"AppRoleName", b"SDKVersion", b"IKey"),
+    ]
+)
 # What stands around the word of a level: brackets, and the name of its type, as in `LogLevel.WARN`.
 # Behind it stands how far the level is from there, as Go writes INFO+2.
 _AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)(?:[+-]\d+)?[\])>\"':]*")
@@ -224,8 +232,8 @@ class LevelReader:
             return _RANKS_OF_WINDOWS[value]
         if name in OF_OTEL:
             return _rank_of_otel(value)
-        if name in OF_AZURE and (number := as_bytes(value)) in _RANKS_OF_AZURE:
-            return _RANKS_OF_AZURE[number]
+        if name in OF_AZURE and is_of_azure(fields):
+            return _RANKS_OF_AZURE.get(as_bytes(value)) or self._rank(value)
         rank = self._ranks.get(value)
         if rank is None:
             rank = self._rank(value)
@@ -252,6 +260,11 @@ def level_word(text: str) -> bytes:
     if inner:
         text = inner[1]
     return text.encode()
+
+
+def is_of_azure(record: Mapping[bytes, Any]) -> bool:
+    """Whether a record has fields of Azure's Application Insights."""
+    return not _FIELDS_OF_AZURE.isdisjoint(record)
 
 
 def _rank_of_otel(value: bytes | int) -> int:

@@ -201,7 +201,12 @@ def test_the_numbers_of_azure_go_up(name: str, tmp_path: Path) -> None:
     """Was wrong: as syslog has them, nearly all would be alerts, so no level was read."""
     path = tmp_path / "a.log"
     rows = [
-        {"TimeGenerated": m.isoformat(), name: (1, 1, 2, 0, 1, 3)[n % 6], "Message": text_of(n)}
+        {
+            "TimeGenerated": m.isoformat(),
+            "AppRoleName": "shop",
+            "Message": text_of(n),
+            name: (1, 1, 2, 0, 1, 3)[n % 6],
+        }
         for n, m in enumerate(MOMENTS)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -249,3 +254,28 @@ def test_a_time_without_a_year_behind_a_number_of_four_digits(form: str, tmp_pat
     os.utime(path, (written, written))
     found = [time_ns for time_ns, _ in read_events(path)]
     assert found == [seconds_of(moment) * 10**9 for moment in MOMENTS]
+
+
+@pytest.mark.parametrize("name", ["severityLevel", "SeverityLevel"])
+def test_in_records_of_others_the_numbers_are_those_of_syslog(name: str, tmp_path: Path) -> None:
+    """Was wrong: they were taken for Azure's, so a 4 was critical and a 2 a warning."""
+    path = tmp_path / "a.log"
+    rows = [
+        {"time": m.isoformat(), "message": text_of(n), name: (6, 6, 4, 7, 6, 2)[n % 6]}
+        for n, m in enumerate(MOMENTS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, _, levels = read(path)
+    assert levels[:6] == ["info", "info", "warning", "debug", "info", "critical"]
+
+
+def test_a_field_of_azure_s_name_whose_numbers_would_be_errors_is_no_level(tmp_path: Path) -> None:
+    """Was wrong: nothing doubted them, so most records were errors or warnings."""
+    path = tmp_path / "a.log"
+    rows = [
+        {"time": m.isoformat(), "message": text_of(n), "severityLevel": (1, 1, 2)[n % 3]}
+        for n, m in enumerate(MOMENTS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, _, levels = read(path)
+    assert {*levels} == {""}
