@@ -16,7 +16,7 @@ import importlib.util
 import sys
 
 from fluent_krone.errors import ExportError
-from fluent_krone.inputs import read_labels
+from fluent_krone.inputs import check_file
 
 from .stage_bundle import REPORT_FILES, run_bundle
 from .stage_hierarchy import extractor_of, run_hierarchy
@@ -109,11 +109,12 @@ def fit(work: Work, until: str = "bundle") -> None:
     # What would fail in a later stage is reported before the first one.
     _check_extra()
     session_settings(work.options, IDLE_TIMEOUT_S)
-    if work.options.labels:
-        read_labels(work.options.labels)
-    if work.options.tree and not work.options.tree.is_file():
-        raise ExportError(f"--tree {work.options.tree}: there is no such file")
-    extractor_of(work)
     names = [stage.name for stage in STAGES]
+    stages = STAGES[: names.index(until) + 1]
+    for name in ("labels", "tree"):
+        path = getattr(work.options, name)
+        if path and any(name in stage.uses for stage in stages):
+            check_file(f"--{name}", path)
+    extractor_of(work)
     work.path.mkdir(parents=True, exist_ok=True)
-    run_stages(STAGES[: names.index(until) + 1], work)
+    run_stages(stages, work)

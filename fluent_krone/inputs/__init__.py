@@ -6,13 +6,14 @@ plain text. Several files are read as one log, in the order of their events' tim
 """
 
 from .events import Event, count_events, no_time_in, read_events, read_rows
-from .files import STDIN, Inputs, find_files
+from .files import STDIN, Inputs, check_file, find_files
 from .labels import is_abnormal, read_labels
 
 __all__ = [
     "STDIN",
     "Event",
     "Inputs",
+    "check_file",
     "count_events",
     "find_files",
     "is_abnormal",

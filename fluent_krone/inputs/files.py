@@ -10,6 +10,7 @@ import logging
 import lzma
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -106,6 +107,20 @@ def _files_of(given: str) -> list[Path]:
         return sorted(files, key=_by_age)
     # Opening it says why it can't be read.
     return [path]
+
+
+def check_file(option: str, path: Path) -> None:
+    """Raise ConfigError unless there is a file, or a pipe, to be read. Nothing is read of it."""
+    if str(path) == STDIN:
+        return
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise ConfigError(f"{option} {path}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{option} {path}: {error.strerror}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise ConfigError(f"{option} {path}: this is a directory, and must be a file")
 
 
 def written_ns(path: Path) -> int | None:

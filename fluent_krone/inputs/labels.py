@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .events import read_rows
+from .files import check_file
 
 _KEY_NAMES = ("session", "seq_id", "key", "block", "blockid", "id")
 _LABEL_NAMES = ("anomaly", "abnormal", "is_anomaly", "label")
@@ -18,8 +19,7 @@ def read_labels(path: Path) -> dict[str, bool]:
 
     Raises ConfigError when there is no such file or column.
     """
-    if not path.is_file():
-        raise ConfigError(f"--labels {path}: there is no such file")
+    check_file("--labels", path)
     labels: dict[str, bool] = {}
     for row in read_rows(path):
         names = {name.lower(): name for name in row}
