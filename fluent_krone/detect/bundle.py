@@ -231,8 +231,10 @@ def load_bundle(name: str) -> Bundle:
         bundle = _read(path)
     except BundleError:
         raise
-    except OSError as error:
+    except FileNotFoundError as error:
         raise BundleError(f"bundle {path}: {reason_of(error)}; copy the bundle again") from None
+    except OSError as error:
+        raise BundleError(f"bundle {path}: {reason_of(error)}") from None
     except UnicodeDecodeError as error:
         raise BundleError(f"bundle {path}: {error}") from None
     except (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ LINES = "".join(f"2024-05-01 10:00:{n:02d} step {n % 3} of job j{n // 6}\n" for 
 def log_in(folder: Path) -> Path:
     path = folder / "app.log"
     path.write_text(LINES, encoding="utf-8")
+    return path
+
+
+def steps_in(folder: Path) -> Path:
+    """A log with several templates."""
+    path = folder / "steps.log"
+    lines = zip(LINES.splitlines(), ["opened", "paid", "closed"] * 20, strict=True)
+    path.write_text("".join(f"{line} {word}\n" for line, word in lines), encoding="utf-8")
     return path
 
 
@@ -93,6 +103,17 @@ def test_a_file_that_a_bundle_lacks_is_named_with_the_remedy(
     assert "Errno" not in told
 
 
+def test_a_bundle_is_copied_again_only_where_a_file_is_missing(
+    bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle_dir / "hierarchy.csv").unlink()
+    (bundle_dir / "hierarchy.csv").mkdir()
+    assert main(["replay", "--bundle", str(bundle_dir), "--input", str(log_in(tmp_path))]) == 1
+    told = capsys.readouterr().err
+    assert "hierarchy.csv: Is a directory" in told
+    assert "copy the bundle" not in told
+
+
 def test_a_file_without_records_is_told(
     bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +133,65 @@ def test_a_missing_file_is_told_before_the_log_is_mined(
     told = capsys.readouterr()
     assert f"export: {option} nosuch.csv: there is no such file" in told.err
     assert "mine:" not in told.out
+
+
+@pytest.mark.parametrize("option", ["--labels", "--tree"])
+def test_a_directory_is_not_said_to_be_missing(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", "--input", str(log_in(tmp_path)), "--session-key", "/j[0-9]+/"]
+    output = str(tmp_path / "bundle")
+    assert export([*arguments, "--output", output, option, str(tmp_path)]) == 1
+    said = f"{option} {tmp_path}: this is a directory, and must be a file"
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_is_asked_for_by_the_stages_that_use_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong before: stages without labels and trees failed too when these were gone."""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("session,anomaly\nj1,0\n", encoding="utf-8")
+    work = ["--work", str(tmp_path / "work")]
+    given = ["--input", str(steps_in(tmp_path)), "--session-key", "/j[0-9]+/"]
+    assert export(["mine", *work, *given]) == 0
+    assert export(["sequences", *work, "--labels", str(labels)]) == 0
+    labels.unlink()
+    assert export(["hierarchy", *work]) == 0
+    assert "hierarchy: unchanged" in capsys.readouterr().out
+    assert export(["sequences", *work]) == 1
+    assert f"--labels {labels}: there is no such file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def piped_labels() -> Iterator[str]:
+    """Labels as the shell gives those that another command writes: `<(…)`."""
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as file:
+        file.write("session,anomaly\n" + "".join(f"j{n},{n // 9}\n" for n in range(10)))
+    yield f"/dev/fd/{read}"
+    os.close(read)
+
+
+def test_labels_of_an_export_come_through_a_pipe(
+    piped_labels: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong before: there was said to be no such file, and it was read twice."""
+    given = ["--input", str(steps_in(tmp_path)), "--session-key", "/j[0-9]+/"]
+    work = ["--work", str(tmp_path / "work")]
+    assert export(["sequences", *work, *given, "--labels", piped_labels]) == 0
+    assert "1 labelled abnormal" in capsys.readouterr().out
+
+
+def test_labels_of_a_replay_come_through_a_pipe(
+    piped_labels: str, bundle_dir: Path, tmp_path: Path
+) -> None:
+    """Wrong before: there was said to be no such file."""
+    log = tmp_path / "rides.jsonl"
+    rows = [{"ride": f"j{n // 6}", "message": "door opens"} for n in range(60)]
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    arguments = ["replay", "--bundle", str(bundle_dir), "--input", str(log)]
+    assert main([*arguments, "--labels", piped_labels]) == 0
 
 
 def test_a_tree_that_is_not_there_is_no_bundle(capsys: pytest.CaptureFixture[str]) -> None:
