@@ -23,6 +23,7 @@ from fluent_krone.explain import rules as rules_of_redaction
 from fluent_krone.explain.rules.base import Rule
 from fluent_krone.reading.line_formats import python_regex
 from fluent_krone.reading.templates import TemplateMatcher
+from fluent_krone.reading.wildcards import TYPES, Template
 
 
 def repeats_of_groups(pattern: str | bytes, flags: int = 0) -> list[Any]:
@@ -115,3 +116,15 @@ def test_neither_is_one_in_the_rules_of_redaction() -> None:
 def test_neither_is_one_in_the_expressions_of_templates() -> None:
     matcher = TemplateMatcher(["<*> b", "a <*> b <*> c", "x<*>ab<*>", "took <num> ms <*> end"])
     assert [matcher.match(text) for text in (b"a b", b"a 1 b 2 c", b"xababc")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "{} b", "a {} ", "x{}ab{}", "({} ms", '"{}" \ufffd', "{}\u0e01"]
+)
+@pytest.mark.parametrize("kind", ["*", *TYPES])
+def test_neither_is_one_in_the_expression_of_any_template(form: str, kind: str) -> None:
+    """A later Python matches alike with one, so the expression itself is looked at."""
+    template = Template(form.replace("{}", f"<{kind}>"))
+    template.slots(b"")
+    for pattern in (template.match.__self__, template._slots):  # type: ignore[attr-defined]
+        assert repeats_of_groups(pattern.pattern, pattern.flags) == []
