@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..reading.field_names import MESSAGE_NAMES
+from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.values import as_fields
 from . import kinds
 from .envelopes import OUTER_TIME
@@ -203,7 +203,7 @@ def _wrapped_in(records: list[dict[str, Any]]) -> str | None:
         if texts and len(objects) >= kinds.MOST * len(texts):
             return _unless_mixed(name, plain, objects)
     # Under any other name it is the message only where nothing else is.
-    if not records[0].keys().isdisjoint(MESSAGE_NAMES):
+    if not records[0].keys().isdisjoint(OWN_MESSAGE_NAMES):
         return None
     for name in records[0]:
         values = [record.get(name) for record in records]

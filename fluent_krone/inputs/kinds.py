@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..reading.field_names import MESSAGE_NAMES
+from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.time_words import ISO_TIME
 from .envelopes import OUTER_TIME, opened
 from .files import unreadable
@@ -296,7 +296,7 @@ def _is_shown(line: str) -> bool:
     if found is None or any(map(_LEVEL.match, (found["tag"] + found["rest"]).split())):
         return False
     record = json_object(found["json"])
-    return record is not None and not record.keys().isdisjoint(MESSAGE_NAMES)
+    return record is not None and not record.keys().isdisjoint(OWN_MESSAGE_NAMES)
 
 
 def _tell_of_shown(lines: Sequence[str]) -> bool:

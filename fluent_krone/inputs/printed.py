@@ -23,7 +23,7 @@ _KEY = re.compile(
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?=[\s,\]}]|\Z)")
 # Java's maps have bare keys with `=`; so begins one, and so does each further entry of it.
 _JAVA = re.compile(r"\{[A-Za-z_@][\w.@-]*=(?!>).*, [A-Za-z_@][\w.@-]*=", re.DOTALL)
-_NEXT_OF_JAVA = re.compile(r", (?=[A-Za-z_@][\w.@-]*=)")
+_SIGN_OF_JAVA = re.compile(r"[{}]|, (?=[A-Za-z_@][\w.@-]*=)")
 # The place of an entry, which rubydebug prints before it.
 _PLACE = re.compile(r"\[\d+\] ")
 # A value of any other type, with what it has in brackets: `datetime.datetime(2024, 1, 1)`.
@@ -55,8 +55,8 @@ def printed_map(text: str) -> Record | None:
     text = text.strip()
     if not text.startswith("{") or not text.endswith("}"):
         return None
-    if _JAVA.match(text):
-        return _of_java(text[1:-1])
+    if _JAVA.match(text) and (entries := _entries_of_java(text[1:-1])):
+        return _of_java(entries)
     try:
         value, end = _value(text, 0, 0)
     except ValueError:
@@ -66,21 +66,31 @@ def printed_map(text: str) -> Record | None:
     return dict(value)
 
 
-def _of_java(text: str) -> Record:
-    """The entries of a map of Java. Nothing is quoted in it: a text goes on to the next key, and
-    what is nested in it stays a text.
+def _entries_of_java(text: str) -> list[str]:
+    """The entries of a map of Java, each with its key; none where the text is several maps.
+
+    Nothing is quoted in it: a text goes on to the next key that stands in no inner map.
     """
-    record: Record = {}
     entries: list[str] = []
-    for part in _NEXT_OF_JAVA.split(text):
-        if entries and entries[-1].count("{") > entries[-1].count("}"):
-            entries[-1] += f", {part}"
-        else:
-            entries.append(part)
-    for entry in entries:
-        name, _, value = entry.partition("=")
-        record[name] = int(value) if value.isdecimal() else _WORDS.get(value, value)
-    return record
+    begin = depth = 0
+    for sign in _SIGN_OF_JAVA.finditer(text):
+        if sign[0] == "}":
+            depth -= 1
+        elif sign[0] == "{" and depth < 0:
+            # The map was closed, and another one begins.
+            return []
+        elif sign[0] == "{":
+            depth += 1
+        elif depth <= 0:
+            entries.append(text[begin : sign.start()])
+            begin, depth = sign.end(), 0
+    return [*entries, text[begin:]]
+
+
+def _of_java(entries: Iterable[str]) -> Record:
+    """The record of a map of Java. Numbers stay texts, as nothing tells an id, `007`, from them."""
+    pairs = (entry.partition("=") for entry in entries)
+    return {name: _WORDS.get(value, value) for name, _, value in pairs}
 
 
 def _value(text: str, at: int, depth: int) -> tuple[Any, int]:

@@ -10,23 +10,34 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-_BEGINS = re.compile(
-    r"<log\b[^>]*>.*?<(?:trace|extension|global|classifier|string|date)\b", re.DOTALL
+# What stands behind the name of a tag. A value may have a `>`, and has no `<`.
+_REST = r"(?>(?:[^<>\"']|\"[^<\"]*\"|'[^<']*')*)>"
+# The root, behind a declaration and comments.
+_ROOT = re.compile(
+    rf"\ufeff?\s*(?><(?:\?.*?\?|!--.*?--|!DOCTYPE[^<>]*)>\s*)*<log\b(?P<attributes>{_REST})",
+    re.DOTALL,
 )
+# Marks of a log in XES: those that its root has, and else the names of its traces and events.
+_MARKS_OF_ROOT = ("xes.version", "xes-standard")
+_NAMED = re.compile(r"\skey\s*=\s*[\"']concept:name[\"']")
 # An attribute, or where a trace or an event begins or ends.
 _PART = re.compile(
-    r"<(?P<type>string|date|int|float|boolean|id)\s(?P<attribute>[^<>]*)>"
-    r"|<(?P<end>/?)(?P<tag>trace|event)\b[^<>]*>"
+    rf"<(?P<type>string|date|int|float|boolean|id)\s(?P<attribute>{_REST})"
+    rf"|<(?P<end>/?)(?P<tag>trace|event)\b{_REST}"
 )
-_NAME = re.compile(r"\bkey\s*=\s*([\"'])(.*?)\1")
-_VALUE = re.compile(r"\bvalue\s*=\s*([\"'])(.*?)\1", re.DOTALL)
+_PAIR = re.compile(r"(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:\"([^\"]*)\"|'([^']*)')")
 OF_CASE = "case:"
 
 
 def holds_xes(lines: Sequence[str]) -> bool:
-    """Whether a file is a log in XES, by its root and what stands in it."""
-    text = "".join(lines)
-    return "xes" in text and _BEGINS.search(text) is not None and "<trace" in text
+    """Whether a file is a log in XES, by its root or by how it names what stands in it."""
+    text = "\n".join(lines)
+    root = _ROOT.match(text)
+    if root is None:
+        return False
+    if any(mark in root["attributes"] for mark in _MARKS_OF_ROOT):
+        return True
+    return "<trace" in text and _NAMED.search(text) is not None
 
 
 def xes_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
@@ -55,8 +66,7 @@ def xes_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def _attribute(text: str) -> tuple[str, str] | None:
-    name = _NAME.search(text)
-    value = _VALUE.search(text)
-    if name is None or value is None:
+    found = {name: quoted or other for name, quoted, other in _PAIR.findall(text)}
+    if "key" not in found or "value" not in found:
         return None
-    return html.unescape(name[2]), html.unescape(value[2])
+    return html.unescape(found["key"]), html.unescape(found["value"])

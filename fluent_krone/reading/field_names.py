@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The fields of OpenTelemetry's numbers.
 OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
-# … and those of Azure's numbers, from 0 for verbose to 4 for critical.
+# … and those in which Azure has numbers from 0 for verbose to 4 for critical.
 OF_AZURE = (b"severityLevel", b"SeverityLevel")
 # Fields that hold a level; the first one that a record has counts.
 LEVEL_FIELDS = (
@@ -18,7 +18,9 @@ TIME_NAMES = (
     *("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "eventTime", "timeMillis"),
     "asctime",
 )
-MESSAGE_NAMES = (
+# A record with one of these is none that only holds another record, …
+OWN_MESSAGE_NAMES = (
     *("message", "msg", "@message", "short_message", "log", "event", "text", "body", "MESSAGE"),
-    "@m",
 )
+# … as one with Serilog's may be.
+MESSAGE_NAMES = (*OWN_MESSAGE_NAMES, "@m")

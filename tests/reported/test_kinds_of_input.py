@@ -795,8 +795,73 @@ def test_maps_as_java_prints_them(tmp_path: Path) -> None:
     assert [record for _, record in events][1] == {
         b"time": T.format(1).encode(),
         b"level": b"INFO",
-        b"id": 1,
+        b"id": b"1",
         b"to": b"{a=1, b=2}",
         b"message": b"paid, 2 of 3",
     }
     assert events[0][0] == T0_NS
+
+
+@pytest.mark.parametrize(
+    ("line", "record"),
+    [
+        pytest.param("{a=x, id=007}", {b"a": b"x", b"id": b"007"}, id="zeros of an id"),
+        pytest.param("{a=x, id=" + "7" * 5000 + "}", {b"a": b"x", b"id": b"7" * 5000}, id="long"),
+        pytest.param("{a={b=1, c={d=2}}, e=3}", {b"a": b"{b=1, c={d=2}}", b"e": b"3"}, id="nested"),
+        pytest.param("{a=got }, e=3}", {b"a": b"got }", b"e": b"3"}, id="a bracket in a text"),
+    ],
+)
+def test_texts_in_maps_of_java_stay_as_they_are(
+    line: str, record: dict[bytes, object], tmp_path: Path
+) -> None:
+    """Was wrong: 007 became 7, which the stream does not say, and a long number failed the file."""
+    assert [found for _, found in read(tmp_path / "a.log", f"{line}\n" * 5)] == [record] * 5
+
+
+def test_a_line_of_several_maps_is_a_text(tmp_path: Path) -> None:
+    """Was wrong: it was one map, in which a part of the line was lost."""
+    line = "{name=web, port=80} -> {name=db, port=0}"
+    assert messages(read(tmp_path / "a.log", f"{line}\n" * 5)) == [line.encode()] * 5
+
+
+XES_EVENT = (
+    '<trace><string key="concept:name" value="c1"/>'
+    "<event><string key='concept:name' value='a > b'/></event></trace>"
+)
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        '<log xes.version="1.0">',
+        '<?xml version="1.0"?><!-- <log> --><log note="a > b" xmlns="http://www.xes-standard.org/">',
+        "<log>",
+    ],
+)
+def test_logs_of_processes_are_told_by_their_root_or_their_names(root: str, tmp_path: Path) -> None:
+    """Was wrong: an attribute with a `>` in it was dropped."""
+    events = read(tmp_path / "a.xes", f"{root}{XES_EVENT}</log>")
+    assert [record for _, record in events] == [
+        {b"case:concept:name": b"c1", b"concept:name": b"a > b"}
+    ]
+
+
+def test_other_elements_with_traces_are_no_processes(tmp_path: Path) -> None:
+    """Was wrong: `indexes` in a text made a log of processes of it, without any event."""
+    rows = "".join(
+        f"<trace><date>{T.format(n)}</date><level>INFO</level><text>indexes made</text></trace>\n"
+        for n in range(9)
+    )
+    events = read(tmp_path / "a.xml", f"<log>\n{rows}</log>\n")
+    assert messages(events, "text") == [b"indexes made"] * 9
+
+
+def test_a_record_beside_the_message_of_serilog_is_read(tmp_path: Path) -> None:
+    """Was wrong: its fields and its time were left in the text."""
+    rows = [
+        {"@m": "sent", "payload": json.dumps({"time": T.format(n), "step": f"s{n}"})}
+        for n in range(9)
+    ]
+    events = read(tmp_path / "a.json", "".join(f"{json.dumps(row)}\n" for row in rows))
+    assert events[0][0] == T0_NS
+    assert messages(events, "step")[:2] == [b"s0", b"s1"]
