@@ -21,14 +21,13 @@ ReadEvent = tuple[str, tuple[SessionKey, ...], int]
 
 
 def texts_of(events: Iterable[ReadEvent]) -> Iterator[str]:
+    """The text of each event."""
     return (text for text, _, _ in events)
 
 
 @contextmanager
 def kept_in(folder: Path) -> Iterator[KeptEvents]:
-    """Events in a file of a folder that goes at the end. Raises ExportError where it cannot be
-    written.
-    """
+    """Keep events in a temporary file in `folder`. Raises ExportError where it can't be written."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             yield KeptEvents(file)
@@ -39,7 +38,7 @@ def kept_in(folder: Path) -> Iterator[KeptEvents]:
 
 
 class KeptEvents:
-    """Events in an empty binary `file`.
+    """Keeps events in `file`, a binary file that is empty at first.
 
     >>> import io
     >>> kept = KeptEvents(io.BytesIO())

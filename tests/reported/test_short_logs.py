@@ -129,22 +129,32 @@ def test_an_id_is_no_component_although_the_log_is_short(tmp_path: Path) -> None
     assert settings.component_field is None
 
 
-def test_the_activities_of_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("columns", "form", "session_key", "message_field"),
+    [
+        (
+            "Case ID,Activity,Complete Timestamp",
+            "c{c},{name},2024/10/15 13:00:{n:02d}.123",
+            "Case ID",
+            "Activity",
+        ),
+        (
+            "Date,Time,Source,Event",
+            "10/15/2024,1:00:{n:02d} PM,PLC1,Batch B{n} is done",
+            "Source",
+            "Event",
+        ),
+    ],
+)
+def test_the_events_of_a_table(
+    columns: str, form: str, session_key: str, message_field: str, tmp_path: Path
+) -> None:
     """Was wrong: the export ended, since no field had a message."""
     path = tmp_path / "a.csv"
-    rows = [f"c{n % 3},{CLASSES[n % 4]},2024/10/15 13:00:{n:02d}.123" for n in range(COUNT)]
-    path.write_text("Case ID,Activity,Complete Timestamp\n" + "\n".join(rows) + "\n")
-    settings = settle(Options(input=path, session_key=("Case ID",)), len, len)
-    assert settings.message_field == "Activity"
-
-
-def test_the_events_of_a_table_that_are_texts(tmp_path: Path) -> None:
-    """Was wrong: the export ended, since no field had a message."""
-    path = tmp_path / "a.csv"
-    rows = [f"10/15/2024,1:00:{n:02d} PM,PLC1,Batch B{n} is done" for n in range(COUNT)]
-    path.write_text("Date,Time,Source,Event\n" + "\n".join(rows) + "\n")
-    settings = settle(Options(input=path, session_key=("Source",)), len, len)
-    assert settings.message_field == "Event"
+    rows = [form.format(n=n, c=n % 3, name=CLASSES[n % 4]) for n in range(COUNT)]
+    path.write_text("\n".join([columns, *rows]) + "\n")
+    settings = settle(Options(input=path, session_key=(session_key,)), len, len)
+    assert settings.message_field == message_field
 
 
 @pytest.mark.parametrize(

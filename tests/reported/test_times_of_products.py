@@ -63,17 +63,22 @@ def text_of(n: int) -> str:
     ],
 )
 def test_a_time_in_a_line(form: str, unit: int, tmp_path: Path) -> None:
-    path = tmp_path / "a.log"
-    lines = []
-    for n, moment in enumerate(MOMENTS):
-        micros = moment.microsecond
-        line = moment.strftime(form).format(
-            n=n, text=text_of(n), ms=micros // 1000, us=micros, s=int(moment.timestamp())
-        )
-        lines.append(line)
-    path.write_text("".join(f"{line}\n" for line in lines))
-    times, _, _ = read(path)
+    times, _, _ = read(log_of(form, tmp_path))
     assert times == [whole(moment, unit) for moment in MOMENTS]
+
+
+def log_of(form: str, folder: Path) -> Path:
+    """A log with a line of this form at each moment; its fraction may have three to six digits."""
+    path = folder / "a.log"
+    with path.open("w", encoding="utf-8") as file:
+        for n, moment in enumerate(MOMENTS):
+            micros = moment.microsecond
+            fractions = {"ms": micros // 1000, "tenths": micros // 100, "tens": micros // 10}
+            line = moment.strftime(form).format(
+                n=n, text=text_of(n), us=micros, s=int(moment.timestamp()), **fractions
+            )
+            file.write(f"{line}\n")
+    return path
 
 
 def whole(moment: datetime, unit: int) -> datetime:
@@ -230,16 +235,7 @@ def test_the_numbers_of_azure_go_up(name: str, tmp_path: Path) -> None:
 )
 def test_a_fraction_behind_a_comma_or_a_colon(form: str, unit: int, tmp_path: Path) -> None:
     """Was wrong: behind a comma before the time, there was no fraction, and often no header."""
-    path = tmp_path / "a.log"
-    lines = []
-    for n, moment in enumerate(MOMENTS):
-        micros = moment.microsecond
-        line = moment.strftime(form).format(
-            text=text_of(n), ms=micros // 1000, tenths=micros // 100, tens=micros // 10
-        )
-        lines.append(line)
-    path.write_text("".join(f"{line}\n" for line in lines))
-    times, texts, levels = read(path)
+    times, texts, levels = read(log_of(form, tmp_path))
     assert times == [whole(moment, unit) for moment in MOMENTS]
     assert [text.removeprefix("app.pump: ") for text in texts] == list(map(text_of, range(24)))
     assert set(levels) == {"info"}
