@@ -108,7 +108,8 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
         ]
     ours, *others = holdout["methods"]
     said = [
-        f"A trivial rule does better: {other['name']} has {_beside(ours, other)}."
+        f"A trivial rule does better: {other['name']} has {_beside(ours, other)}. Export a "
+        "longer log or, where faults matter more than false alarms, raise --false-alarms."
         for other in others
         if _compared(other, ours) == 1
     ]

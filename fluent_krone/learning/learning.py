@@ -55,7 +55,10 @@ _BACK_OFF_S = (60.0, 86_400.0)
 # How often a child that was killed is started again on the same records.
 _KILLED_AT_MOST = 3
 # Lines of an export that are logged; others may show records.
-_SAID = ("session key", "idle timeout", "mine:", "sequences:", "bundle:", "export:", "warning:")
+_SAID = (
+    *("session key", "idle timeout", "mine:", "sequences:", "bundle:", "export:", "warning:"),
+    "note: Learnt as normal",
+)
 # Behind this an export shows a record.
 _EXAMPLE = ", for example"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -304,7 +305,11 @@ def test_times_that_nobody_reads_are_told_while_it_is_learnt_from_others(
     run(story, FIT_S)
 
 
-def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(tmp_path: Path) -> None:
+def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fluent_krone.learning")
+
     async def story() -> None:
         path = tmp_path / "b"
         # Ends with the clock, as in a live stream; the session key is found in the stream.
@@ -312,15 +317,22 @@ def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(tmp_path: Path
         await rig.service.start()
         for number in range(10):
             await rig.take(str(number), *rides(40, seed=number))
-        await until(lambda: len(rig.acked) == 10)
+        for number in range(3):
+            failed = at_seconds(f"failed {number}", NORMAL[0])
+            failed[-1][1][b"message"] = b"gate: the door failed to close"
+            await rig.take(f"failed {number}", *failed)
+        await until(lambda: len(rig.acked) == 13)
         rig.now += 3600 * S
         await until(lambda: rig.learning.phase == FITTING)
         bundle = await rig.service.bundle()
+        # Nobody labels a stream: what may be a fault and is learnt as normal is told in the log.
+        assert "Learnt as normal" in caplog.text
+        assert "“gate: the door failed to close” (3 sessions)" in caplog.text
         assert bundle.input_settings.session_key == ("ride",)
         assert rig.folder.current is not None
         await rig.take("bad", *at_seconds("wrong", BAD))
         await rig.take("good", *at_seconds("right", NORMAL[0]))
-        await until(lambda: len(rig.acked) == 12)
+        await until(lambda: len(rig.acked) == 15)
         await rig.service.flush()
         assert {tuple(a.record["session"]) for a in rig.receiver.alerts} == {("wrong",)}
         await rig.close()

@@ -114,6 +114,13 @@ FORMS: dict[str, list[tuple[str, str]]] = {
         ("https://discord.com/api/webhooks/123/" + LONG, LONG),
         ("https://hooks.slack.com/services/T0AB/B0CD/abcdEFGH", "abcdEFGH"),
     ],
+    "words about an attempt": [
+        ("password attempt: hunter2", "hunter2"),
+        ("password entered: letmein", "letmein"),
+        ("login failed, the password used was qwerty", "qwerty"),
+        ("wrong passphrase given: abc", "abc"),
+        ("passwords tried: hunter2, dragon7", "dragon7"),
+    ],
     "codes": [
         ("OTP 482913 sent", "482913"),
         ("your verification code is 482913", "482913"),
@@ -330,6 +337,9 @@ TALK = [
     "java.io.IOException: Connection reset by peer",
     "GET /index.html 200 12ms",
     "pass 2 of 3 done",
+    "password attempt: 3 of 5",
+    "password entered: no",
+    "tokens used: 4096",
     "checked out commit 3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a",
     "pulled image sha256:9b8c7d6e5f4a3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3f2a1b0c9d8e",
     "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7",

@@ -53,6 +53,11 @@ _TALK = (
 _NO_LINK = r"(?!(?:for|of|in|on|by|from|to|at|user|file|policy|column|field|für|von|pour|para)\s)"
 # A single word that may be a secret.
 _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))"
+# What was done with a secret that is told behind it.
+_TRIED = (
+    r"(?:attempt(?:s|ed)?|guess(?:es|ed)?|trie[sd]|try|entered|given|provided|supplied|used"
+    r"|typed|sent|submitted|received|presented|offered|seen|got)"
+)
 # Words after which `code is 200` or `key is x` tells of no secret.
 _NO_CODES = (
     *("status", "error", "exit", "return", "response", "reply", "result", "reason"),
@@ -281,6 +286,15 @@ KEYS: tuple[Rule, ...] = (
         rf"(?:{SECRET_KEYS})\s{{1,4}}(?:for"
         rf"|of)\s{{1,4}}(?:\S{{1,40}}\s{{1,4}}){{0,2}}\S{{1,64}}:\s{{1,4}}",
         _MIXED,
+        "<secret>",
+    ),
+    # Password entered: hunter2. A number of attempts, or whether there was one, is no secret; nor
+    # is how many tokens a model used.
+    after(
+        rf"(?:{SECRET_KEYS})(?!(?<=token)s\s)s?\s{{1,4}}{_TRIED}(?:\s{{0,4}}[:=]|\s{{1,4}}(?:is|was|were):?)"
+        r"\s{1,4}",
+        rf"(?!(?:yes|true|false|once|twice|ok)(?![\w-])|[0-9]{{1,3}}(?!\S)){_WORD}"
+        rf"(?:,\s{{1,2}}{_MIXED}){{0,9}}",
         "<secret>",
     ),
     # Settings of command-line tools: config set --secret dbPassword hunter2.
