@@ -12,18 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
+from fluent_krone.reading.field_names import COMPONENT_NAMES, spelled
 
-from .event_names import MOST_OF_SHORT, spelled
+from .event_names import MOST_OF_SHORT
 from .nested_fields import last_name, plain_fields
 
-# Names without capitals and signs, the surest first.
-_NAMES = (
-    *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
-    *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
-    *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
-    # Windows: the program that wrote the event
-    *("providername", "sourcename"),
-)
 # The name of a level, beside which Monolog and Python's logging write that of the logger.
 _BESIDE_LEVEL = "levelname"
 _OF_MONOLOG, _OF_PYTHON = "channel", "name"
@@ -49,9 +42,9 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
         if is_path(name):
             # `logger.name`, nested in whatever else
             written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
-    sure: tuple[str, ...] = _NAMES
+    sure: tuple[str, ...] = COMPONENT_NAMES
     if _BESIDE_LEVEL in written:
-        sure = (*_NAMES, _OF_MONOLOG)
+        sure = (*COMPONENT_NAMES, _OF_MONOLOG)
         if not is_path(written.get(_OF_PYTHON, "$.")):
             sure = (_OF_PYTHON, *sure)
     for beside, name in _OF_SHORT_NAMES:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
+from fluent_krone.reading.field_names import spelled
 
 from .nested_fields import last_name, names_in, plain_names, values_of
 from .session_key import is_execution
@@ -31,7 +32,6 @@ EVENT_NAMES = (
 _NUMBERED = re.compile(
     r"(?:event|activity|action|op(?:eration)?|step|stage|state)(?:id|code|no|nr|num(?:ber)?|type)?"
 )
-_SIGNS = re.compile(r"[\W_]")
 # Distinct values of a categorical field; more are data.
 FEW_VALUES = 40
 # The name of an event, such as `cart.loaded` or `oauth2.token.issue`, and how often each comes on
@@ -102,15 +102,6 @@ def _categorical(sample: list[dict[bytes, Any]]) -> list[str]:
         if plain and few and len(plain) >= _RARELY * len(sample):
             found.append(name)
     return found
-
-
-def spelled(name: str) -> str:
-    """A field's name without capitals and signs, however it is written.
-
-    >>> spelled("EventType"), spelled("event_type"), spelled("concept:name")
-    ('eventtype', 'eventtype', 'conceptname')
-    """
-    return _SIGNS.sub("", name.lower())
 
 
 def named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[str]:

@@ -12,6 +12,7 @@ from fluent_krone.errors import ExportError
 from fluent_krone.inputs import find_files
 from fluent_krone.inputs.files import describe
 from fluent_krone.reading.accessor import field_getter, is_path, message_getter
+from fluent_krone.reading.field_names import spelled
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
@@ -27,7 +28,6 @@ from .event_names import (
     named_first,
     numbered_events,
     of_sessions,
-    spelled,
     that_change,
 )
 from .guess import guess_line_format

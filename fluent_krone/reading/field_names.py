@@ -1,6 +1,15 @@
-"""The usual names of fields, the most usual first: of a level, a time and a message."""
+"""The usual names of fields, the most usual first: of a level, a time, a message and a component.
+
+Names of components are compared as `spelled`, since each library writes them in its own way; the
+others as they are written.
+"""
 
 from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_SIGNS = re.compile(r"[\W_]")
 
 # The fields of OpenTelemetry's numbers.
 OF_OTEL = (b"severity_number", b"severityNumber", b"SeverityNumber")
@@ -24,3 +33,22 @@ OWN_MESSAGE_NAMES = (
 )
 # … as one with Serilog's may be.
 MESSAGE_NAMES = (*OWN_MESSAGE_NAMES, "@m")
+# Names of the logger or the module that wrote a record, as `spelled`.
+COMPONENT_NAMES = (
+    *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
+    *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
+    *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
+    # Windows: the program that wrote the event
+    *("providername", "sourcename"),
+)
+
+
+# Records have few names; where they are data, this many are remembered.
+@lru_cache(maxsize=1024)
+def spelled(name: str) -> str:
+    """A field's name without capitals and signs, however it is written.
+
+    >>> spelled("EventType"), spelled("event_type"), spelled("concept:name")
+    ('eventtype', 'eventtype', 'conceptname')
+    """
+    return _SIGNS.sub("", name.lower())

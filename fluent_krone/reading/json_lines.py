@@ -7,25 +7,18 @@ text with the other fields behind it, as `name=value`: so loggers write them tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .field_names import LEVEL_FIELDS, MESSAGE_NAMES
+from .field_names import COMPONENT_NAMES, LEVEL_FIELDS, MESSAGE_NAMES, TIME_NAMES, spelled
 
-# The names of a time, the surest first.
-_TIMES = (
-    *("time", "timestamp", "@timestamp", "ts", "datetime", "date", "asctime", "eventTime"),
-    *("t", "@t"),
-)
 # Log4j's name of a time in milliseconds; others call so how long something took. No log is from
 # before 1990.
 _MILLIS, _EARLIEST_MS = "timeMillis", 631_152_000_000
-# The names of a logger. pino and bunyan call it `name`, beside the process.
-_COMPONENTS = (
-    *("component", "logger", "loggerName", "logger_name", "log.logger", "module"),
-    *("SourceContext", "name"),
-)
-_BESIDE_A_NAME = ("pid", "hostname")
+# The other names of a time, the surest first.
+_TIMES = (*(name for name in TIME_NAMES if name != _MILLIS), "date", "t")
+# pino and bunyan call a logger so, beside the process.
+_NAME, _BESIDE_A_NAME = "name", frozenset(("pid", "hostname"))
 _LEVELS = (*map(bytes.decode, LEVEL_FIELDS), "level_value")
 # Fields that say where a line was written, or repeat the stack of an error.
 _BESIDE = frozenset(
@@ -55,9 +48,7 @@ def read_json_line(text: bytes) -> dict[str, Any] | None:
     if not isinstance(record, dict):
         return None
     message = _first(MESSAGE_NAMES, record)
-    component = _first(_COMPONENTS, record)
-    if component == "name" and not all(name in record for name in _BESIDE_A_NAME):
-        component = None
+    component = _component_name(record)
     time = _time_name(record)
     taken = _BESIDE.union(_LEVELS, filter(None, (message, component, time)))
     parts = []
@@ -80,7 +71,15 @@ def _time_name(record: Mapping[str, Any]) -> str | None:
     return found
 
 
-def _first(names: tuple[str, ...], record: Mapping[str, Any]) -> str | None:
+def _component_name(record: dict[str, Any]) -> str | None:
+    written = {spelled(name): name for name in reversed(record)}
+    names = [written[name] for name in COMPONENT_NAMES if name in written]
+    if record.keys() >= _BESIDE_A_NAME:
+        names.append(_NAME)
+    return _first(names, record)
+
+
+def _first(names: Iterable[str], record: Mapping[str, Any]) -> str | None:
     """The first of several names under which a record has a text or a number."""
     return next((name for name in names if _is_plain(record.get(name))), None)
 

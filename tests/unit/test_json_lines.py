@@ -38,6 +38,9 @@ def read(**record: Any) -> dict[str, Any]:
             "web",
             "up",
         ),
+        # the logger's name in any spelling; what says it best counts, wherever it stands
+        ({"msg": "paid", "module": "a.go", "Logger-Name": "pay"}, "pay", "paid module=a.go"),
+        ({"msg": "paid", "SUBSYSTEM": "pay", "n": 5}, "pay", "paid n=5"),
         # a name is no logger where nothing speaks for it
         ({"name": "Ann", "msg": "signed in"}, None, "signed in name=Ann"),
         # nested fields, texts with blanks, truths; lists are left out
