@@ -190,13 +190,11 @@ class ExplanationQueue:
         waiting = ticket.waiting
         if waiting is None:
             return alert
-        answer = waiting.answer
-        if answer is None:
+        if waiting.answer is None:
             return without_answer(alert, waiting.failed, waiting.cost_usd)
         if waiting.is_cleared:
             return None
-        steps = [waiting.case.templates[step] for step in answer.steps]
-        return by_model(alert, answer, steps, waiting.cost_usd)
+        return waiting.explained(waiting.answer, waiting.cost_usd)
 
     def forget(self, tickets: Iterable[Ticket]) -> None:
         """The receiver has what `leave` returned for these tickets: count what became of them."""
@@ -372,11 +370,9 @@ class ExplanationQueue:
         if not self._sends_late:
             return
         for one in others:
-            is_cleared = one.case.may_clear and answer.verdict == "normal"
-            if one.done.is_set() and one.answer is None and not is_cleared:
-                steps = [one.case.templates[step] for step in answer.steps]
-                explained = by_model(one.alert, answer, steps, 0.0)
-                self._late.append(Ticket(explained, is_late=True))
+            has_left = one.done.is_set() and one.answer is None
+            if has_left and not one.is_cleared_by(answer):
+                self._late.append(Ticket(one.explained(answer, 0.0), is_late=True))
 
     def _settle(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..types import Alert
 from . import Answer, Case, Reason
+from .explained import by_model
 from .rows import Learned
 
 # Confidence below which an answer clears no session. A model that is less sure is often wrong.
@@ -27,11 +28,17 @@ class Waiting:
 
     @property
     def is_cleared(self) -> bool:
-        """Whether a model judged the session normal, and may judge it."""
-        answer = self.answer
-        if answer is None or not self.case.may_clear:
-            return False
-        return answer.verdict == "normal" and answer.confidence >= _SURE
+        """Whether the answer says that the session is normal, surely enough to be believed."""
+        return self.answer is not None and self.is_cleared_by(self.answer)
+
+    def is_cleared_by(self, answer: Answer) -> bool:
+        """Whether an answer clears the session, of which a model may say that it is normal."""
+        return self.case.may_clear and answer.verdict == "normal" and answer.confidence >= _SURE
+
+    def explained(self, answer: Answer, cost_usd: float) -> Alert:
+        """The alert as an answer explains it."""
+        steps = [self.case.templates[step] for step in answer.steps]
+        return by_model(self.alert, answer, steps, cost_usd)
 
 
 @dataclass(slots=True, eq=False)

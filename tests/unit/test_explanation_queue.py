@@ -555,6 +555,23 @@ def test_a_late_answer_is_kept_and_booked() -> None:
     play(body, timeout_s=0.01)
 
 
+@pytest.mark.parametrize(("confidence", "is_sent"), [(0.5, True), (0.9, False)])
+def test_a_late_answer_clears_a_session_only_if_it_is_sure(
+    confidence: float, is_sent: bool
+) -> None:
+    async def body(rig: Rig) -> None:
+        rig.explainer.may.clear()
+        await rig.sent([rig.submit(1, may_clear=True)])
+        rig.explainer.may.set()
+        while rig.knowledge.recall(case()) is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert rig.explanations.has_late == is_sent
+
+    reply = answer(verdict="normal", confidence=confidence)
+    play(body, reply, timeout_s=0.01, sends_late=True)
+
+
 def test_an_alert_is_sent_once_more_with_its_late_explanation_where_that_is_wanted() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
