@@ -55,7 +55,7 @@ _BEHIND_A_WORD = re.compile(r"[\w>] [#@$]?\Z")
 # Fields that say what happened.
 _SAYING = SAYS | {name.lower() for name in EVENT_NAMES}
 # A key and its value, and the share of the messages with a key that have any word behind it, in at
-# least so many templates, where the key has values.
+# least this many templates, where the key has values.
 _PAIR = re.compile(r"(?<![\w.-])(?P<key>[\w.-]+)=(?P<value>[^\s=,;\"'()\[\]{}]+)")
 _NEARLY_ALL, _IN_TEMPLATES = 0.9, 2
 # A template of fewer messages is too rare to tell which of its words are values.

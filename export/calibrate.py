@@ -53,7 +53,7 @@ _FOLDED_EVENTS = 6_000_000
 # Injected faults of each kind, in all folds together, and the most events that they have: fewer are
 # injected where sessions are long, so that an export does not take hours.
 FAULTS, _FAULTY_EVENTS = 1_000, 200_000
-# Of normal sessions, at most so many are in the density's uncertainty band.
+# Of normal sessions, at most this many are in the density's uncertainty band.
 _DOUBTFUL_SHARE = 0.01
 # How often sessions are looked for that do not belong to the others (`misfits.py`).
 _TRIMMING_ROUNDS = 3
@@ -163,8 +163,8 @@ def calibrate(
 ) -> Calibration:
     """Thresholds and band for normal `sessions`: their log keys, or all that their events tell.
 
-    So many `faults` of each kind are injected to divide the budget. With `labelled`, labels say of
-    each session that it is normal.
+    This many `faults` of each kind are injected to divide the budget. With `labelled`, labels say
+    of each session that it is normal.
     """
     traces = [_trace(session) for session in sessions]
     kept = np.arange(len(traces))

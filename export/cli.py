@@ -241,7 +241,7 @@ def _add_session_options(command: argparse.ArgumentParser) -> None:
             "DURATION",
             "events that are up to this much late are put in order (default: as they come)",
         ),
-        ("max_events", int, "N", "a session ends after so many events (default 10000)"),
+        ("max_events", int, "N", "a session ends after this many events (default 10000)"),
     )
     command.add_argument(
         "--end-template",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from fluent_krone.reading.templates import WILDCARD
 
-# A part is a name where so many templates begin with it. Two may share a word by chance.
+# A part is a name where this many templates begin with it. Two may share a word by chance.
 _FEWEST = 3
 # A name of joined parts in front of a template: `W_Completeren aanvraag START`.
 _COMPOUND = re.compile(r"([A-Za-z][A-Za-z0-9]*)_[A-Za-z0-9_]+(?= |\Z)")

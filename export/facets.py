@@ -64,7 +64,7 @@ _NAMED = re.compile(
 # What stands before the route of a request, which tells requests apart as a verb does.
 _ROUTE = re.compile(r"(?:route|endpoint|handler|path|uri|url|rpc)\"?\s*[=:]\s*\"?\Z", re.IGNORECASE)
 _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
-# What is tried again is counted from one of these numbers. Where each number comes at most so often
+# What is tried again is counted from one of these numbers. Where each number comes at most as often
 # as this share of the one before it, the next one is to be expected, and as steps they would be
 # rare: of 25 false alarms on simulated services, eleven were second to fourth attempts.
 _TRIES = re.compile(r"(?:retr(?:y|ies)|attempts?)[\"']?\s*[=:]?\s*\Z", re.IGNORECASE)

@@ -26,20 +26,20 @@ LEVEL_KINDS = ("level",)
 # Kinds that are to be found while the session is still open.
 HANGING = ("stuck",)
 KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS)
-# A slow step takes so many times as long, at least and at most: a step that is slow enough to be
-# seen by anybody says nothing of where a threshold has to lie …
+# How many times as long a slow step takes, at least and at most: a step so slow that anybody would
+# notice says nothing about where a threshold has to lie …
 _SLOWER_AT_LEAST, _SLOWER_AT_MOST = 8, 50
 # … as it did, or as the shortest time that the clock can tell, in ns: of seconds, or of less.
 _SECOND_NS, _MILLISECOND_NS = 1_000_000_000, 1_000_000
-# A session that is slow altogether takes so many times as long with each of its steps.
+# How many times as long each step of a session takes that is slow altogether.
 _SLOWER_ALL = 8
-# A pause is so long, in ns. Fifty times the gap of a session that takes milliseconds is hardly a
+# The length of a pause, in ns. Fifty times the gap of a session that takes milliseconds is hardly a
 # second, and machines that stop, or persons who are waited for, take longer than that. Without this
 # kind the gaps of raw HDFS were given none of three false alarms in 1,000, and one pause in five
 # was missed.
 _PAUSE_NS = 3_600 * 1_000_000_000
 # What a wrong value becomes: a zero, a huge number, a text that nobody knows, or, where it is a
-# number, so many times that number.
+# number, this many times that number.
 _WRONG_VALUES = (b"0", b"999999999999", b"unheard-of")
 _TIMES_AS_LARGE = 10
 _NUMBER = re.compile(rb"[0-9]{1,15}(?:\.[0-9]{1,6})?")
@@ -246,7 +246,7 @@ class Injector:
         return replace(session, values=values)
 
     def _wrong_value(self, value: bytes) -> bytes:
-        """What a value becomes; a number may become one that is not out of the world."""
+        """What a value becomes; a number may become one that is merely unusual."""
         found = _NUMBER.match(value)
         choice = self._at(len(_WRONG_VALUES) + 1)
         if choice < len(_WRONG_VALUES) or found is None or not float(found[0]):

@@ -42,15 +42,15 @@ from fluent_krone.detect.values import (
 # Values that a slot needs to be judged. What a session repeats counts once: of seven false alarms
 # for another currency, all came after 60 lines of batches, which 19 sessions had.
 _FEWEST = 50
-# A closed set has at most so many values, …
+# A closed set has at most this many values, …
 _LARGEST_SET = 2_000
-# … each of which came at least so often on average.
+# … each of which came at least this often on average.
 _REPEATS = 10
 # A longer value is text, not one of a set.
 _LONGEST = 100
-# Of the values that one half of training has, so many may be new to the other half.
+# Of the values that one half of training has, this many may be new to the other half.
 _NEW_SHARE = 0.001
-# Numbers of which so many lie outside the other half's range are no range: a share of them, or a
+# Numbers of which this many lie outside the other half's range are no range: a share of them, or a
 # few, since the few most extreme ones of any numbers are often all in one half.
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # The tails of numbers fall as fast as the numbers show, down to this (`tails.py`). With 0.25, a
@@ -58,10 +58,10 @@ _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 _STEEPEST = 0.12
 # Values that show whether all of them may have such a part.
 _SOME = 40
-# Training is looked at in so many parts, one after the other.
+# Training is looked at in this many parts, one after the other.
 _PARTS = 5
-# Of the numbers of a part, so many may lie outside the range of all parts before it, and so many
-# more where there are few; a number that grows has nearly all of them there.
+# Of the numbers of a part, this many may lie outside the range of all parts before it, and this
+# many more where there are few; a number that grows has nearly all of them there.
 _DRIFT_SHARE, _DRIFT_FEW = 0.05, 5
 # A set grows where one of its values came for the first time after this share of training, and that
 # is less likely than the second share, had the value been there from the beginning.

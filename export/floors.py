@@ -10,27 +10,27 @@ import math
 
 from .fit_witnesses import DENSITY, NEVER_HAD, NOVELTIES
 
-# What is likelier than one normal session in so many, for one false alarm in 1,000, is never
-# flagged; nor is a step that is likelier than one in so many.
+# What is likelier than one normal session in this many, for one false alarm in 1,000, is never
+# flagged; nor is a step that is likelier than one in this many.
 _DENSITY_FLOOR, _STEP_FLOOR = 20_000, 1_000
-# Where enough sessions are held out, a step is flagged by its order up to one in so many. What
+# Where enough sessions are held out, a step is flagged by its order up to one in this many. What
 # training never had is never flagged if it had fewer chances than that: with rules that 30 of 600
 # sessions kept, two in a hundred new ones broke one.
 _ORDER, _ORDER_FLOOR = ("order.session", "order.entity"), 100
 _RULES = ("order.before", "order.pair")
-# What a session lacks is judged by rules that at least so many sessions kept, for one false alarm
+# What a session lacks is judged by rules that at least this many sessions kept, for one false alarm
 # in 1,000. With half as many, a kind of normal sessions of full HDFS was flagged that one split of
 # it did not have.
 _NEEDS_FLOOR = 200
-# Counts are never flagged that are likelier than one in so many, for one false alarm in 1,000. That
-# is little: no session had them, so they are odder than what they differ in.
+# Counts are never flagged that are likelier than one in this many, for one false alarm in 1,000.
+# That is little: no session had them, so they are odder than what they differ in.
 _COUNTS_FLOOR = 150
-# Where so many false alarms are to be expected among the sessions that are held out, these alone
+# Where this many false alarms are to be expected among the sessions that are held out, these alone
 # say how far out normal counts are: on 15,000 simulated sessions the floor hid lost replicas. They
 # also say what is new and normal. And outliers are counted among what is flagged, as later sessions
 # have as many of them; a smaller training could not pay for three.
 _PLENTY = 10
-# Where a false alarm is to be expected among so many times the held-out sessions, they say how
+# Where a false alarm is to be expected among this many times the held-out sessions, they say how
 # often something new comes, and how far the surprises of normal steps go.
 _TIMES_TOLD = 4
 
@@ -46,7 +46,7 @@ def are_plenty(false_alarms: float, sessions: int) -> bool:
 
 
 def floor_of(name: str, false_alarms: float, sessions: int) -> float:
-    """The lowest threshold of a score where so many `sessions` are held out."""
+    """The lowest threshold of a score where this many `sessions` are held out."""
     if name == DENSITY:
         return density_floor(false_alarms)
     if name == "patterns":

@@ -13,11 +13,11 @@ from fluent_krone.reading.mask import may_be_random
 
 from .forms import CONSTANTS, GRAMMAR, Form
 
-# So many distinct words in a place that nothing marks as a value's are values; more than where
+# This many distinct words in a place that nothing marks as a value's are values; more than where
 # something does (`value_places.py`), since such a place is doubtful.
 MIN_VALUES = 6
-# Of no more than so many words that each come so often, at least in this share of the messages, the
-# sessions can tell whether they are values.
+# Of no more than this many words that each come this often, at least in this share of the messages,
+# the sessions can tell whether they are values.
 MOST_USUAL, _OFTEN, _NEARLY_ALL = 20, 10, 0.95
 # Different codes that each of the clusters has which differ in a letter of their codes.
 _CODES = 3

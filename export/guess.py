@@ -40,7 +40,7 @@ _FAR = 6
 _BEFORE_TIME = rf"(?:\S+ +){{{MAX_LEAD + 1},{2 * _FAR}}}?"
 # With more distinct loggers than this share of the lines, what looks like a logger is none.
 _MANY_COMPONENTS = 0.1
-# So many distinct loggers are believed in however short the sample is.
+# This many distinct loggers are believed in however short the sample is.
 _FEW_COMPONENTS = 50
 
 # Names of months and days, which begin a line of many logs.

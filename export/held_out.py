@@ -22,15 +22,15 @@ Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-# Sessions that score so many times the density's floor are no normal sessions. So few of them, and
-# no more than this share of a small training set, never set a threshold. With a ratio of 5, two of
-# 4,855 sessions of HDFS hid three of ten faults for one false alarm in 2,000.
+# Sessions that score this many times the density's floor are no normal sessions. So few of them,
+# and no more than this share of a small training set, never set a threshold. With a ratio of 5, two
+# of 4,855 sessions of HDFS hid three of ten faults for one false alarm in 2,000.
 _OUTLIER_RATIO = 2
 _OUTLIERS, _OUTLIER_SHARE = 3, 1 / 20
 # As many later sessions are like them, and flagged. That is for nothing where the sessions after
 # them are hardly likelier: calls of `lpr` have some at every distance, and for one false alarm in
 # 2,000 that was asked for, three were raised. So outliers either score this many times what any
-# other session does, or they are at most one in so many of what the budget may flag …
+# other session does, or they are at most one in this many of what the budget may flag …
 _OUTLIERS_APART, _OUTLIERS_OF_BUDGET = 2, 2
 # … or they score so many times the floor that failures could not be farther out: one such session
 # of 1,350 of ThunderBird hid all of them.
@@ -38,10 +38,10 @@ _BEYOND_ALL = 10
 # The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores. It
 # costs nothing, though a false alarm is an eighth to a third as likely as beyond the largest.
 _BEYOND = math.log(8)
-# The order's is so many times as large before that. What training never had after certain steps is
-# hardly more of a surprise than what is next to never, so that a few nats are no distance.
+# The order's is this many times as large before that. What training never had after certain steps
+# is hardly more of a surprise than what is next to never, so that a few nats are no distance.
 _BEYOND_ORDER = 2.0
-# Beyond the largest of these scores, new sessions become rarer by a factor of e in so many nats:
+# Beyond the largest of these scores, new sessions become rarer by a factor of e in this many nats:
 # they are themselves logarithms of how likely a number is (`detect/tails.py`), and that of values
 # is on the safe side. So what lies half, or a quarter, as far beyond costs that share of the price
 # of the largest: several of them can be had for what one would cost, and each finds most of what
@@ -52,7 +52,7 @@ _SHARES = (1 / 4, 1 / 2)
 # as many new ones scored two nats more than the largest as scored more at all: by order, counts and
 # rules alike. That is 2.9, with which hardly another threshold is chosen.
 _FALLS = 2.0
-# One in twenty lies beyond so many standard deviations, to either side. So nine in ten should lie
+# One in twenty lies beyond this many standard deviations, to either side. So nine in ten should lie
 # between; it was four in five, as logs change.
 _DEVIATES = 1.645
 # More held-out sessions than this share cannot be flagged in the dearest plan; the others' scores
@@ -132,7 +132,7 @@ def beyond(name: str, largest: float) -> float:
 def as_of_all(scores: Mapping[str, Doubles], sessions: int, folds: int) -> dict[str, Doubles]:
     """Held-out `scores` as they would be if all `sessions` had been fitted on.
 
-    Each of so many `folds` is judged by what the others taught. What none of these sessions did
+    Each of this many `folds` is judged by what the others taught. What none of these sessions did
     scores the logarithm of how many they are, so all sessions together make a little more of it.
     Without this, the oddest steps of a simulated scheduler, which were all equally odd, lay just
     above a threshold that one of them had set: four of nine false alarms.
@@ -205,7 +205,7 @@ def expected_share(normal: Mapping[str, Doubles], thresholds: Mapping[str, float
 
 def bounds_of(expected: float, sessions: int) -> tuple[float, float]:
     """Between which shares of new sessions lies what is flagged, where `expected` is the share that
-    so many held-out `sessions` let expect, in four of five logs.
+    this many held-out `sessions` let expect, in four of five logs.
 
     The share beyond the k-th largest of n scores has a Gamma distribution of shape k and scale 1/n;
     its quantiles are those of Wilson and Hilferty. Half a session more is taken for the upper one,
@@ -223,6 +223,6 @@ def bounds_of(expected: float, sessions: int) -> tuple[float, float]:
 
 
 def _gamma_quantile(shape: float, deviates: float) -> float:
-    """The quantile that lies so many standard deviations out in a normal distribution."""
+    """The quantile that lies this many standard deviations out in a normal distribution."""
     ninth = 1 / (9 * shape)
     return shape * max(1 - ninth + deviates * math.sqrt(ninth), 0.0) ** 3

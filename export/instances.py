@@ -36,8 +36,8 @@ from .runs import Runs, Steps, runs_of
 _PART = re.compile(r"<[a-z]+>|(?P<nth>[0-9]+)|(?<![^\W_])(?P<where>[^\W\d_]+)(?![^\W_])")
 # Parts of one kind that a name may have; where there are more, the others tell components apart.
 _PARTS = 3
-# Shares may differ by this, and by so many standard errors, and by so many sessions, since sites
-# and counters have more of this or that. Roles differ by nearly all.
+# Shares may differ by this, and by this many standard errors, and by this many sessions, since
+# sites and counters have more of this or that. Roles differ by nearly all.
 _ALIKE, _ERRORS, _FEW = 0.2, 3.5, 3
 # Of its events, a name may have this share in templates in which it differs, or which no other has.
 _ODD = 0.1

@@ -1,6 +1,6 @@
 """The events of a log on disk, for a stage that goes through them several times.
 
-To read a log takes ten times as long as to read again what was read of it.
+Reading a log takes ten times as long as reading what was kept of it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class KeptEvents:
             yield event
 
     def again(self, on_event: Callable[[int], None] = lambda done: None) -> Iterator[ReadEvent]:
-        """All events that were kept; `on_event` is told from time to time how many were read."""
+        """All events that were kept; `on_event` is called now and then with how many were read."""
         self._file.seek(0)
         unpacker = msgpack.Unpacker(self._file, use_list=False, max_buffer_size=0)
         for number, (text, keys, level) in enumerate(unpacker):

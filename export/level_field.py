@@ -30,7 +30,7 @@ from .nested_fields import plain_fields
 _MOST = 0.9
 # With a level in at least this share of the records, no other field is looked for.
 _SOME = 0.5
-# A field whose name says nothing must have so many different levels: `error` alone may as well be
+# A field whose name says nothing must have this many different levels: `error` alone may as well be
 # the name of an event, or the result of a check.
 _FEWEST_LEVELS = 2
 # Fields whose numbers are always of the same scale, and the numbers of errors that syslog has.

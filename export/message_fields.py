@@ -80,7 +80,7 @@ _SAID_SHARE = 0.9
 _EVERYWHERE, _USUAL = 0.8, 0.5
 # Values of a field that are needed to see what sort they are.
 _FEWEST_VALUES = 3
-# So many records show that a text is always the same one.
+# This many records show that a text is always the same one.
 _ALL_ALIKE = 20
 # Kinds of messages of one form that are always few enough.
 _FEW_KINDS = 4

@@ -1,6 +1,6 @@
 """Mine templates from raw messages of any system, with one set of defaults.
 
-Three steps, none of which hangs on the order of the messages:
+Three steps, none of which depends on the order of the messages:
 
 1. *Mask* (`mask.py`): numbers, ids, addresses, paths become typed wildcards; a masked message is a
    *form*.
@@ -49,10 +49,10 @@ _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
-# Where there are too many templates, those that share so many first words are merged, long ones
+# Where there are too many templates, those that share this many first words are merged, long ones
 # first.
 _SHARED_WORDS = (8, 6, 4, 3, 2, 1)
-# Of a message beyond `max_forms`, so many words are kept.
+# Of a message beyond `max_forms`, this many words are kept.
 _COARSE_WORDS = 3
 
 
@@ -117,7 +117,7 @@ def _generalise(texts: set[str]) -> str:
     if any(len(text) > 1 for text in words) and all(map(is_name, texts)):
         return "<name>"
     if len(words[0]) > 1 and _are_alike(words):
-        # Always so many words: a wildcard each, or any number of words would do.
+        # Always this many words: a wildcard each, or any number of words would do.
         return " ".join(_generalise(set(column)) for column in zip(*words, strict=True))
     heads = set(map(_head, texts))
     if len(heads) == 1:

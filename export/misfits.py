@@ -24,7 +24,7 @@ Flags = NDArray[np.bool_]
 # Where more sessions than this share are beyond all likelihood, the training is mixed with
 # abnormal sessions; they are left out, up to `_MOST_TRIMMED` of all.
 _MIXED_SHARE, _MOST_TRIMMED = 0.005, 0.15
-# Beyond all likelihood is a session that scores so many times the density's floor, or one with a
+# Beyond all likelihood is a session that scores this many times the density's floor, or one with a
 # number so far out that its likelihood is e to the power of −`_UNLIKELY` in as many sessions as
 # there are. The order is not asked: where sessions vary much, normal ones have steps that training
 # never had there, and many of them.
@@ -47,7 +47,7 @@ _APART = (
 _BETWEEN, _BETWEEN_MANY = 1 / 8, 1 / 5
 # So many are these sessions, or this share of the training where it is small.
 _MANY_APART, _MANY_APART_SHARE = 40, 0.02
-# They are no outliers when they are more than so many, and than this share of the training.
+# They are no outliers when they are more than this many, and than this share of the training.
 _FEWEST_APART, _APART_SHARE = 5, 0.002
 # Where labels say of each session that it is normal, no fewer than this share are left out, by
 # whatever sign: who labels errs in a few, and what is left out is flagged from then on. Without
@@ -73,7 +73,7 @@ _FAR_OUT_IN_MIXED = ("time", "time.wait", "values.range")
 _CLEARLY_MIXED, _UNLIKELY_STEPS = 0.01, 2.0
 # Where normal sessions vary, many of them have steps or numbers that no other session has. So how
 # far out these lie is told by the others: by the scores that this share of the sessions exceeds, or
-# twice as many as are unlike the others, and the score that so many times as many exceed.
+# twice as many as are unlike the others, and the score that this many times as many exceed.
 _TAIL, _TAIL_TIMES, _TAIL_WIDTH = 0.05, 2.0, 3.0
 _OWN_STEP = "unseen"
 _NEWS = ("values", "levels")
@@ -208,7 +208,7 @@ def _gap_of(scores: Doubles, distance: float, share: float) -> float:
     many = min(_MANY_APART, _MANY_APART_SHARE * len(ranked))
     found = math.inf
     for beyond in range(fewest, most + 1):
-        # So many lie beyond; those within the distance below the last of them lie between.
+        # This many lie beyond; those within the distance below the last of them lie between.
         last = ranked[beyond - 1]
         if last <= distance or (beyond < len(ranked) and ranked[beyond] == last):
             continue

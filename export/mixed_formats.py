@@ -67,8 +67,8 @@ _LEAST = 0.01
 _UNREAD = 0.5
 # Several formats are worth it where so many more lines have more fields than with one alone.
 _GAIN = 0.05
-# Where one format reads so many lines wholly, and tells more than what headers of several programs
-# may have in common, it is the only one.
+# Where one format reads this many lines wholly, and tells more than what headers of several
+# programs may have in common, it is the only one.
 _WHOLLY = 0.98
 _IN_COMMON = OF_TIME | {"level", "message", "header", "container", "pod", "host"}
 # A record in JSON has its time, its level and its component.

@@ -17,11 +17,11 @@ from fluent_krone.reading.wildcards import WILDCARD, is_name
 from .folding import MIN_VALUES, Merging, are_usual
 from .forms import CONSTANTS, GRAMMAR, NOUNS, PREPOSITIONS, UNSPACED, Form, Slot
 
-# So many clusters that differ in their first word, or in two words, and so many different words in
-# each of the two places, are names.
+# This many clusters that differ in their first word, or in two words, and this many different words
+# in each of the two places, are names.
 _MANY = 20
 _DIFFERENT = 12
-# A message with more words that stay is told by them; at least so many are left, or letters of a
+# A message with more words that stay is told by them; at least this many are left, or letters of a
 # word. Letters of a name inside a word.
 _SHORT, _LEFT, _LETTERS = 8, 2, 4
 # Words of a name at most, and words behind which names stand.

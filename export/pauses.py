@@ -26,13 +26,13 @@ _MARGIN = 1.25
 # margin is then e to the power of this, times the mean of ln(pause / shortest of them): a pause
 # beyond it comes about a seventh as often as the longest one did.
 _FURTHER = 2.0
-# So many of the longest pauses are looked at, and no more than this share of all sessions.
+# How many of the longest pauses are looked at, and the share of all sessions that they may be of.
 _EXTREMES = 10
 _EXTREME_SHARE = 0.1
 # At least this share of the sessions has no longer pause than the timeout allows for …
 _COVERED = 0.95
-# … and hardly any has a longer one of up to so many times the timeout. A key that comes back after
-# a still longer pause is a new session.
+# … and hardly any has a longer one of up to this many times the timeout. A key that comes back
+# after a still longer pause is a new session.
 _REUSED = 8
 # How many sessions "hardly any" are. The stricter share comes first: that many sessions cut in two
 # are few beside one false alarm in 1,000. Keys such as the addresses of clients come back after

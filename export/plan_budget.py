@@ -36,18 +36,18 @@ _DENSITY_SHARE, _GOOD_SHARE, _GOOD_PART = 0.25, 0.5, 1 / 6
 _DENSITY_MOST = 1.0
 # How many new sessions exceed a threshold is a matter of chance, with a variance of two, and so is
 # how many will be flagged of those that lie farther in, with their number as the variance. The
-# budget must hold what is expected and so many standard deviations. Without these, every second log
-# has more false alarms than were asked for; with one whole, counts were not used in some splits of
-# the authors' HDFS for 0.7 false alarms, and nearly a third of the failures were missed.
+# budget must hold what is expected and this many standard deviations. Without these, every second
+# log has more false alarms than were asked for; with one whole, counts were not used in some splits
+# of the authors' HDFS for 0.7 false alarms, and nearly a third of the failures were missed.
 _EXCEEDANCES_VARY, _DEVIATIONS = 2.0, 0.5
-# Up to one false alarm in 1,000, a small training may expect as many false alarms as so many times
-# its sessions would have, at most as many as `_FEWEST` sessions would. It cannot tell what one
-# session in 1,000 looks like, and could afford hardly any score. With more than `_FEWEST` sessions
-# this allowance shrinks, and with twice as many there is none. It is for false alarms that are
-# expected: what is flagged among its own sessions, with the outliers, must fit into the budget of
-# these, since on calls of `lpr` the density took it all. So at most twice as many as were asked for
-# are expected. With 2.5 times, 2 % more of the faults in simulated logs are found, for half as many
-# false alarms more. The export warns that such a bundle flags more than was asked.
+# Up to one false alarm in 1,000, a small training may expect as many false alarms as this many
+# times its sessions would have, at most as many as `_FEWEST` sessions would. It cannot tell what
+# one session in 1,000 looks like, and could afford hardly any score. With more than `_FEWEST`
+# sessions this allowance shrinks, and with twice as many there is none. It is for false alarms that
+# are expected: what is flagged among its own sessions, with the outliers, must fit into the budget
+# of these, since on calls of `lpr` the density took it all. So at most twice as many as were asked
+# for are expected. With 2.5 times, 2 % more of the faults in simulated logs are found, for half as
+# many false alarms more. The export warns that such a bundle flags more than was asked.
 _TIMES, _FEWEST = 2, 4_000
 # What is bought with that allowance must be worth it: for one false alarm in 1,000, so large a
 # share of the injected faults more is found, in the mean over their kinds. Most of it was spent on

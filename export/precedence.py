@@ -32,7 +32,7 @@ def count_precedence(sessions: Iterable[Sequence[int]]) -> Precedence:
     # many sessions there were so many, and more of them came later.
     most: Bytes = np.zeros((size, OCCURRENCES, size), np.uint8)
     reached: Ints = np.zeros((size, OCCURRENCES, size), np.int64)
-    # By step and number: how many sessions have so many of it.
+    # By step and number: how many sessions have this many of it.
     having: Ints = np.zeros((size, OCCURRENCES + 1), np.int64)
     for keys in numbered:
         for step, occurrence, before in _occurrences(keys, size):

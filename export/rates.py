@@ -27,10 +27,10 @@ WHOLE_DAY, _WEEKS = 20 * 60, 14 * 1440
 _HOURS_OF_DAY, _HOURS_OF_WEEK = 24, 168
 # Events of a node below which its rate says nothing.
 _FEWEST_EVENTS = 30
-# A run of empty windows that is so many times the second longest is a hole in the log.
+# A run of empty windows that is this many times the second longest is a hole in the log.
 _HOLE = 5.0
-# Of the longest silences, so many tell how long others may be, but at most a quarter of all. Where
-# silences have a heavy tail, the few longest say so; where they have none, many say it best.
+# Of the longest silences, this many tell how long others may be, but at most a quarter of all.
+# Where silences have a heavy tail, the few longest say so; where they have none, many say it best.
 _LONGEST, _LONGEST_SHARE = (10, 40), 1 / 4
 # Fewer silences than this say nothing.
 _FEWEST_SILENCES = 3

@@ -28,7 +28,7 @@ _ASIDE_SHARE = 0.01
 _DRIFT = 0.01
 # A kind of fault that is found less often than this is reported as going unnoticed.
 _UNNOTICED = 0.1
-# From so many times the number of false alarms that was asked for, a warning is given.
+# From this many times the number of false alarms that was asked for, a warning is given.
 _BEYOND_ASKED = 2.0
 # Shares of normal sessions that are flagged, and of injected faults that are found, count as equal
 # where they differ by no more than this.

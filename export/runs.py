@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 Steps = Sequence[tuple[int, int]]
 # Shares that differ by no more than this are alike; two states of one step differ by much more …
 _ALIKE = 0.1
-# … and so are shares that differ by no more than so many standard errors.
+# … and so are shares that differ by no more than this many standard errors.
 _ERRORS = 3.5
 # Of the sessions that have a word, more than this share has another one beside it where both are
 # parts of one thing.
 _BESIDE = 0.5
-# Where two events of a session have the same word at least so often as this share of what chance
-# would have, and chance would have that in at least so many pairs of events, they are no parts. Of
-# two topics that events were published to, each was a step of its own, and one event that was
+# Where two events of a session have the same word at least as often as this share of what chance
+# would have, and chance would have that in at least this many pairs of events, they are no parts.
+# Of two topics that events were published to, each was a step of its own, and one event that was
 # missing was not missed.
 _DRAWN_ANEW, _FEWEST_PAIRS = 1 / 2, 10
 # A place with more words holds names, which mining has found as such.

@@ -24,7 +24,7 @@ from . import words
 NONE = "none"
 # A phrase of more words than this is a clause, not a name.
 _PHRASE_WORDS = 3
-# A method's name stands at the front of the line, if at all; so many characters are searched.
+# A method's name stands at the front of the line, if at all; this many characters are searched.
 _METHOD_WITHIN = 80
 
 _STATUS = tuple(

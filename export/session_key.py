@@ -22,13 +22,13 @@ AUTO = ("auto",)
 # What a value is worth that links no messages of different kinds: each may still be an execution
 # of its own, as in an access log.
 _UNLINKED = 0.3
-# A candidate makes at least so many sessions of the sample …
+# A candidate makes at least this many sessions of the sample …
 MIN_SESSIONS = 3
 # Session keys that are suggested.
 _MOST = 3
 # … is in at least this share of the records …
 _MIN_COVERAGE = 0.2
-# … and comes back so often on average: an id that occurs once tells nothing of an execution.
+# … and comes back this often on average: an id that occurs once tells nothing of an execution.
 _MIN_REPEATS = 1.5
 # Names of fields that hold the id of an execution, in whatever spelling: they come first.
 _EXECUTIONS = re.compile(

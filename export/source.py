@@ -48,7 +48,8 @@ from .stages import Options
 
 # Records in the sample that settings are guessed from.
 _SAMPLE = 2_000
-# A message that occurs so often in the sample, and from so many components, says nothing of them.
+# A message that occurs this often in the sample, and from this many components, says nothing of
+# them.
 _OFTEN = 10
 _MANY = 5
 # The share of lines without a header of their own that is said, and how.

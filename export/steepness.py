@@ -23,7 +23,7 @@ from .traces import Trace
 _STEEPER = 0.12
 # A step is slow that takes so many times as long as it did.
 _SLOWER = 10
-# A threshold lies somewhere among the so many largest scores of sessions.
+# A threshold lies somewhere among this many of the largest scores of sessions.
 _LARGEST = 7
 _SECOND_NS = 1_000_000_000
 # Sessions that are looked at, and those of a half in which steps are made slow: enough to tell.

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from .folding import MOST_USUAL
 from .forms import CONSTANTS, NULLS, PREPOSITIONS, Form, Slot
 
-# So many distinct plain words in a value's place are names; fewer may be states, and each of them
+# This many distinct plain words in a value's place are names; fewer may be states, and each of them
 # then makes a template of its own.
 MIN_NAMES = 4
-# A word behind a key is a usual one from so many messages on. Such words are steps where there are
-# no more of them than this, …
+# A word behind a key is a usual one from this many messages on. Such words are steps where there
+# are no more of them than this, …
 _USUAL, _MOST_STEPS = 10, 100
 # … where this share of the messages has one of them, and where of any two words, the share that
 # comes with the same keys is smaller than this.

@@ -10,8 +10,8 @@ Level = Literal["status", "action", "entity"]
 LEVELS: tuple[Level, ...] = ("status", "action", "entity")
 
 
-# A named tuple, which is made in a third of the time of a frozen class: a Seq closes with every few
-# events.
+# A named tuple, which takes a third of the time to make that a frozen class takes: every few events
+# a Seq closes.
 class Seq(NamedTuple):
     """One KRONE Seq: `pattern` (node ids of its own level) over the events `[start, end)`."""
 
@@ -62,13 +62,13 @@ class Deviation:
     """What one witness finds odd about one event of a session, and how surely.
 
     `direction` is from a small closed set for each witness, such as `slow` or `early_end`. `score`
-    is above `threshold`; `p_value` is the share of normal sessions that score at least so much.
+    is above `threshold`; `p_value` is the share of normal sessions that score at least as much.
     `words` say it in a sentence, in which the steps of the events `named` stand in quotes, in this
     order, by their templates. `detail` tells apart deviations of one step that a person would
     not call the same, such as values of different places in a message. `beyond` is how many times
-    as long as usual at most a step took; 0 where that is not what deviates. `behind` is the log key
-    of the step that came too early, where the step is odd only since it came after that one; -1
-    elsewhere.
+    longer a step took than it usually takes at most; 0 where that is not what deviates. `behind` is
+    the log key of the step that came too early, where the step is odd only because it came after
+    that one; -1 elsewhere.
     """
 
     witness: Witness
@@ -193,7 +193,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Records on their way out under one tag: `count` packed entries, one behind the other.
+    """Records on their way out under one tag: `count` packed entries, one after the other.
 
     `name` is the same when they are sent again.
     """

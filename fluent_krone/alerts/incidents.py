@@ -43,8 +43,8 @@ MOST_OPEN = 1_000
 _BURST_NS = 60 * 10**9
 # An incident that grows is told again at this many times the executions that were told last, …
 _GROWTH = 10
-# … but at the earliest so long after the last event: 1,000 within minutes are news once. Where that
-# one has told of growth, it is known that many go wrong, and it takes longer until the next.
+# … but at the earliest this long after the last event: 1,000 within minutes are news once. Where
+# that one has told of growth, it is known that many go wrong, and it takes longer until the next.
 _GROWTH_PAUSE_NS = 300 * 10**9
 _LONG_PAUSE_NS = 3600 * 10**9
 # Incidents that news of a template may open: so many that the others have room for theirs.

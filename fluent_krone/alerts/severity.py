@@ -21,7 +21,7 @@ _OF_KIND: dict[str, Severity] = {
     "flow": "warning",
     "sequence": "error",
 }
-# A session or step that fewer than one normal session in so many has is one degree more urgent …
+# A session or step that fewer than one normal session in this many has is one degree more urgent …
 _RARE = 1 / 5_000
 # … and so is a step whose words speak of an error; two degrees more where they speak of a crash.
 

@@ -31,7 +31,7 @@ Stats = Callable[[], dict[str, float]]
 
 # Seconds between two reports of the counters to Fluentd, whose own statistics repeat them.
 _STATS_INTERVAL_S = 10.0
-# One report in so many also goes to the log: one line in five minutes.
+# One report in this many also goes to the log: one line in five minutes.
 _STATS_LOG_EVERY = 30
 
 

@@ -42,7 +42,7 @@ from .flow_findings import (
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
 _TOGETHER = 10
-# A burst is over when it was not seen again for so many of its spans of windows.
+# A burst is over when it was not seen again for this many of its spans of windows.
 _OVER = 2
 # Windows without a record that are judged one by one, three days; after more, counting begins anew.
 _MOST_EMPTY = 3 * 1440

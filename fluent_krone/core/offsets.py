@@ -22,7 +22,7 @@ _LONG_NS = 600 * _NS
 # How far records that come at once may differ from a whole quarter, in seconds. What waits on its
 # way for some other time is late, and its times are right.
 _OF_ZONES_S = 120
-# No log was written so long ago, in ns: a time like this is none, such as the seconds that a
+# No log was written this long ago, in ns: a time like this is none, such as the seconds that a
 # machine runs. 40 years.
 FAR_BEHIND_NS = 40 * 365 * 86_400 * _NS
 

@@ -19,7 +19,7 @@ from .replacing import ADDED
 from .versions import Versions
 
 _NS = 1_000_000_000
-# For so long after its last new step a change takes in others, in ns of stream time.
+# For this long after its last new step a change takes in others, in ns of stream time.
 OPEN_NS = 3600 * _NS
 # Sessions after which it can be said that a change goes wrong, and the share of abnormal ones.
 _ENOUGH_SESSIONS = 20

@@ -35,7 +35,7 @@ _ENOUGH = 20
 _LEAST_SHARE = 0.05
 # Sessions that alert because they lack a step; nobody wants to read more of them.
 _ENOUGH_ALERTED = 5
-# They must come within so much stream time, in ns.
+# They must come within this much stream time, in ns.
 _WITHIN_NS = 3600 * 10**9
 # The share of normal sessions with one step that must have another one, so that it can be missed,
 # and how many of them there must be.

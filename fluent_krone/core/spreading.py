@@ -30,7 +30,7 @@ _ENOUGH_SHARED = 2
 # Sessions with a step that is most likely an old one in other words, while a change is open: the
 # others that came with it are evidence, too. One alone may still be one odd customer.
 _SPREAD_OF_REWORDED = 2
-# They must come within so much stream time in ns, or a line that comes once in a while would be a
+# They must come within this much stream time in ns, or a line that comes once in a while would be a
 # change.
 _WITHIN_NS = 3600 * 10**9
 

@@ -44,7 +44,7 @@ _NS = 1_000_000_000
 # Events in a row, of too few sources, that are doubted at most: each is noted in memory. After so
 # many, the other sources are taken for gone.
 _MOST_DOUBTED = 20_000
-# A step ahead is doubted when it is so many times the usual step of the stream, and this much.
+# A step ahead is doubted when it is this many times the usual step of the stream, and this much.
 _TIMES_USUAL = 8
 _LEAST_DOUBTED_NS = 5 * _NS
 # A step ahead that was usual is forgotten by this share with every smaller step.

@@ -154,7 +154,7 @@ class Tracker:
         self._is_decided = is_decided
         self._steps = steps
         self._idle_ns = idle_ns
-        # After so many events a session ends: its state needs attention then.
+        # After this many events a session ends: its state needs attention then.
         self.max_events = NEVER_NS
         self.waiting.waits_ns = idle_ns
         # The states whose next ones must be forgotten when too many are remembered.

@@ -139,7 +139,7 @@ def with_moments(
 ) -> tuple[list[SimulatedSession], list[Moment]]:
     """The same stream with a storm of normal sessions, and later a silence, if it is long enough.
 
-    What was to begin after the silence begins so much later. Sessions that are under way go on.
+    What was to begin after the silence begins that much later. Sessions that are under way go on.
     """
     if len(sessions) < _FEWEST_FOR_MOMENTS:
         return list(sessions), []
@@ -170,7 +170,7 @@ def _later(session: SimulatedSession, by_ns: int) -> SimulatedSession:
 
 
 def normal_courses(sessions: int, seed: int | str) -> list[tuple[str, ...]]:
-    """The steps of so many normal sessions, by name.
+    """The steps of this many normal sessions, by name.
 
     All that learning needs, without times and texts.
     """

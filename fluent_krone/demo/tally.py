@@ -13,7 +13,7 @@ from .simulator import Moment, SimulatedSession
 
 # Kinds of alerts that are about one session.
 OF_SESSIONS = ("sequence", "deviation")
-# A disturbance of the stream is found at its end at the latest, or so long afterwards.
+# A disturbance of the stream is found at its end at the latest, or this long afterwards.
 _FLOW_DELAY_NS = 5 * 60 * 10**9
 
 

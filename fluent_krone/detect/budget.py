@@ -31,7 +31,7 @@ Score = Literal[
 FALSE_ALARMS = 1.0
 # What a session scores that has a step which normal training never had; it has 0 otherwise.
 UNSEEN = 3.0
-# Scores are compared as they are stored, so that a verdict never hangs on the last bits.
+# Scores are compared as they are stored, so that a verdict never depends on the last bits.
 DECIMALS = 4
 
 

@@ -40,7 +40,7 @@ _Rows = NDArray[np.int64]
 # Sessions of training that are a kind of their own: more of them prove enough for any threshold
 # that is usual, and fewer are outliers, after which nothing can be judged.
 _FEWEST_OF_KIND, _MOST_OF_KIND = 5, 100
-# One kind in so many has its own ways. With two, sessions of the authors' HDFS hid five faults;
+# One kind in this many has its own ways. With two, sessions of the authors' HDFS hid five faults;
 # without this limit, half of the false alarms of full HDFS were of a kind that 15 sessions were of.
 _OWN_WAYS = 5
 # Scores that are remembered; then all are forgotten, and worked out anew.

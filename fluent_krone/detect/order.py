@@ -356,7 +356,7 @@ def count_order(sessions: Iterable[Sequence[int]], hierarchy: Hierarchy) -> dict
 
 
 def _add(counts: Counter[Context], windows: Iterable[Context], times: int) -> None:
-    """Count each window so many times."""
+    """Count each window this many times."""
     if times == 1:
         counts.update(windows)
         return

@@ -32,9 +32,9 @@ _BEYOND = 1.0
 # How fast a ratio may grow with the logarithm of the time, at least: windows that were all alike in
 # training say little about the next one.
 _SLOPE = 0.15
-# A burst is at least so many times the usual number, …
+# A burst is at least this many times the usual number, …
 _LEAST_TIMES = 3.0
-# … and a silence at least so many windows long: records come in chunks, once a minute or so.
+# … and a silence at least this many windows long: records come in chunks, once a minute or so.
 _SHORTEST = 5
 
 
@@ -75,7 +75,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The rates of a bundle, from a training of so many windows; none where it was too short."""
+    """The rates of a bundle, from a training of this many windows; none where it was too short."""
 
     windows: int = 0
     nodes: tuple[Rate, ...] = ()
@@ -130,9 +130,9 @@ class Rates:
         )
 
     def _most_missing(self, rate: Rate, false_alarms: float) -> float:
-        """How many usual events may be missing in a silence, for so many `false_alarms` a week."""
+        """How many usual events a silence may lack, for this many `false_alarms` a week."""
         if rate.silences:
-            # In a training as long as the present one, so many false alarms are asked for.
+            # In a training as long as the present one, this many false alarms are asked for.
             share = false_alarms * self.windows / _WEEK
             return max(silences.limit(share) for silences in rate.silences)
         # Events that come independently of one another are missing in e^-n of all cases; those that

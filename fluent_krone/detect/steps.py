@@ -33,7 +33,7 @@ _COUNTING = tuple(f"order.{view}" for view in COUNTING)
 _LOOKING_BACK = ("order.recent", "order.progress")
 # How a sentence names the levels of `reading/levels.py`, by rank.
 _LEVEL_NAMES = {5: "a warning", 6: "an error", 7: "critical", 8: "fatal"}
-# A value in an alert is cut after so many characters.
+# A value in an alert is cut after this many characters.
 _LONGEST_VALUE = 60
 
 

@@ -3,8 +3,8 @@
 Only the order of the largest and smallest numbers of training is used, in logarithms, since gaps
 and sizes have heavy tails. The score is roughly −ln of the share of normal numbers that lie as far
 out (Hill, "A simple general approach to inference about the tail of a distribution", 1975), so
-that scores of different steps can be compared. No threshold hangs on that estimate: thresholds come
-from held-out scores.
+that scores of different steps can be compared. No threshold depends on that estimate: thresholds
+come from held-out scores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NEXT_TO_NOTHING = 1 / 20
 # still for a moment is not what most gaps are drawn from, and with 0.12 such moments hid a quarter
 # of the slow steps of a service. Where they do not, an export takes less (`export/steepness.py`).
 STEEPEST = 0.25
-# A tail is not taken to be surer than one of so many numbers.
+# A tail is not taken to be surer than one of this many numbers.
 _MOST = 1_000.0
 # A first zero is nothing new where two things hold. The least number of training lies less than so
 # many units of resolution above it; and that number came less often than this share of what each
@@ -45,7 +45,7 @@ _MOST = 1_000.0
 # a stop with none is to be expected.
 _NEAR_ZERO, _THINNER = 10, 1 / 2
 # Nor is it new where numbers below the least one would hardly have come, if they were as usual as
-# those just above it: so many of them are enough to tell. Of 320 checksums from 000 to 255, none
+# those just above it: this many of them are enough to tell. Of 320 checksums from 000 to 255, none
 # was 000, and a normal session had the first one.
 _TELLING = 10
 # e to the power of more overflows.
@@ -196,8 +196,9 @@ def _drawn(tails: Sequence[Tail]) -> list[Tail]:
 
     1. By chance alone, the logarithm of a scale that was estimated from `many` numbers has a
        variance of 1 / many. What the scales of all tails vary more than that is their own.
-    2. The median counts for so many times a tail's own numbers as chance varies more than tails do
-       (empirical Bayes): alike steps of a service are nearly one, those of HDFS keep their own.
+    2. The more chance varies in comparison with the tails, the more the median counts beside a
+       tail's own numbers (empirical Bayes): steps of a service that are alike become nearly one,
+       those of HDFS keep their own.
     3. Few tails say little of how much they vary. It is taken to be more, by one standard
        deviation.
     """

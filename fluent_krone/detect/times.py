@@ -29,12 +29,13 @@ FEWEST = 30
 # differs by more than this, as a difference of logarithms: 0.25 is a factor of 1.28.
 _QUANTILES, _ALIKE = (0.25, 0.5, 0.75, 0.9), 0.25
 # Quantiles of few gaps differ by chance. They are also alike where the share of the gaps below the
-# quantile of all is no more than so many standard errors from what it should be, and the difference
-# is smaller than this. Of 131 orders that were cancelled after one step, two waited for half an
-# hour: by the ten longest of these alone that was out of all likelihood, and hid slow steps.
+# quantile of all is no more than this many standard errors from what it should be, and the
+# difference is smaller than this. Of 131 orders that were cancelled after one step, two waited for
+# half an hour: by the ten longest of these alone that was out of all likelihood, and hid slow
+# steps.
 _ERRORS, _ALIKE_BY_CHANCE = 3.0, 0.7
-# All gaps are taken only where they are at least so many times as many as those of the transition:
-# a few more would prove no more.
+# All gaps are taken only where they are at least this many times as many as those of the
+# transition: a few more would prove no more.
 _MANY_MORE = 2
 # Stands for all steps that come before another one rarely. No log key is negative.
 _ANY = -1

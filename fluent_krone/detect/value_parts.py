@@ -44,15 +44,15 @@ _WITH_ANY_UNIT = re.compile(rb"-?\d+(?:\.\d+)?([A-Za-z]{1,12})")
 # A number with a letter behind it, as a seat in a row.
 _WITH_LETTER = re.compile(rb"(-?\d+)[A-Za-z]")
 
-# A finer resolution than so many decimals tells nothing, as where programs print whatever a
+# A finer resolution than this many decimals tells nothing, as where programs print whatever a
 # division gave.
 _MOST_DECIMALS = 6
 _LETTERS = bytes(range(0x3A, 0x100)) + b"%"
-# Numbers count something where their range holds fewer than so many times as many numbers.
+# Numbers count something where their range holds fewer than this many times as many numbers.
 _DENSE = 2
 # … but for numbers from here on that differ by less than this share of the least of them, …
 _LEAST_CODE, _CODES_WITHIN = 100, 0.1
-# … unless they leave none out of a row of so many.
+# … unless they leave none out of a row of this many.
 _FEWEST_IN_ROW = 5
 # So few numbers of which each came so often are no quantity where they leave some out: a quantity
 # would have had these as well.

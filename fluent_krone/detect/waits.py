@@ -22,7 +22,7 @@ _NS = 1_000_000_000
 _SILENT_SHARE = 1 / 1000
 # … which is then taken this many times, as training may have been too short to have the longest …
 _SILENT_TIMES = 2.0
-# … and at least so long, in seconds: chunks of a busy stream come about as far apart.
+# … and at least this long, in seconds: chunks of a busy stream come about as far apart.
 _SHORTEST_SILENCE_S = 1.0
 
 

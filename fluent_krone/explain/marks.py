@@ -43,17 +43,17 @@ from .alert_rows import LEAD, unnamed_line
 from .knowledge import ALERTS_KEPT, Knowledge, put
 from .rows import MAX_NAME, SCOPES, Mark, Scope, checked_mark, iso_ms, printable, to_ms
 
-# A count may be so many times what was marked, …
+# A count may be this many times what was marked, …
 _TIMES = 2.0
-# … and a score so much more. Scores are −ln of a share: this is about three times rarer. With 2, a
-# mark on a step that was five times slower than usual held for one that was fifty times slower.
+# … and a score this much more. Scores are −ln of a share: this is about three times rarer. With 2,
+# a mark on a step that was five times slower than usual held for one that was fifty times slower.
 _NATS = 1.0
 # A sort of deviations that marks teach, whose sizes are such scores.
 _IN_NATS = "nested_aware"
-# Sorts that teach only once so many different steps are marked, and what is said of such a mark.
+# Sorts that teach only once this many different steps are marked, and what is said of such a mark.
 _ENOUGH_STEPS = 3
 _SHARED = {"long": "stretches that take long as a whole", "slow": "single steps that are slow"}
-# A sort that is shared has so many marks at most, each for some of the steps: marks are looked up
+# A sort that is shared has this many marks at most, each for some of the steps: marks are looked up
 # by their names, so there must not be one for each step of a bundle. Two steps that share a mark
 # count as one.
 _SHARES = 256

@@ -218,7 +218,7 @@ def _is_copied(texts: Sequence[str], case: Case) -> bool:
 
 
 def _rows(texts: Iterable[str], length: int) -> set[tuple[str, ...]]:
-    """All rows of so many words in the texts."""
+    """All rows of this many words in the texts."""
     found: set[tuple[str, ...]] = set()
     for text in texts:
         words = re.findall(r"\w+", text.lower())

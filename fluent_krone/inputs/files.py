@@ -29,8 +29,8 @@ HEAD = 1 << 16
 _BUFFER = 1 << 20
 # Packings inside one another that are undone.
 _MOST_LAYERS = 3
-# In UTF-16 every second byte of a digit, a blank or a Latin letter is a zero. Each piece of so many
-# bytes has at least this share of them on one side, …
+# In UTF-16 every second byte of a digit, a blank or a Latin letter is a zero. Each piece of this
+# many bytes has at least this share of them on one side, …
 _UTF16_PIECE = 2048
 _UTF16_SHARE = 0.1
 # … and at most this part of it on the other one.

@@ -34,7 +34,7 @@ _HARDLY_ANY_ALONE = 0.95
 # The share of the records whose second line may be that of a stack trace.
 _TRACES = 0.2
 _TRACE = re.compile(rf"\s+at |\t|\s*\Z|\s*(?:{GOES_ON})")
-# So many lines below most heads, but for pairs of a name and a value, are the steps of an
+# This many lines below most heads, but for pairs of a name and a value, are the steps of an
 # execution: of a job of cron, say, whose script writes the date first.
 _STEPS = 3
 _PAIR = re.compile(r"\s*[\w @.-]{1,40}[:=]|\s*\Z")

@@ -89,7 +89,7 @@ _KITCHEN = re.compile(
     r" ?(?P<half>[AP])M(?=[\s:\]])"
 )
 _HALF_A_DAY_S = 43_200
-# A day begins up to so much later in other zones than in that of the file's date.
+# A day begins up to this much later in other zones than in that of the file's date.
 _ZONES = timedelta(hours=14)
 _NEVER = datetime.max
 # Half a year: what leads further back or ahead is nearer with another year.

@@ -279,7 +279,7 @@ class Judging:
         return part
 
     def prepare(self, partition: int) -> None:
-        """Make sure that there is a changelog with so many partitions."""
+        """Make sure that there is a changelog with this many partitions."""
         if partition >= self._created:
             self._created = ensure_judged(self._clients, self.config)
 

@@ -19,7 +19,7 @@ Verdict = Literal["abnormal", "doubtful", "normal", "undecided"]
 
 _DAY_NS = 86_400 * 10**9
 # Kinds of a day that are remembered. A stream in which every session is a kind of its own must not
-# fill the memory; one that comes again after so many others counts as new.
+# fill the memory; one that comes again after this many others counts as new.
 _MOST_KINDS = 100_000
 
 

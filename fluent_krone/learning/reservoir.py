@@ -39,13 +39,13 @@ from ..transport.forward.encode import encode_event_time
 from ..types import Finding
 
 _NS = 1_000_000_000
-# One session in so many is never learnt from, but judged by.
+# One session in this many is never learnt from, but judged by.
 _HELD_OUT = 5
 # Sessions of each kind that stay in any case.
 _OF_EACH_KIND = 30
-# After so many intervals between refits a session weighs half as much.
+# After this many intervals between refits a session weighs half as much.
 _HALF_LIFE = 7
-# When there are so many times more candidates than room, those that would not stay are dropped.
+# When there are this many times more candidates than room, those that would not stay are dropped.
 _CROWDED = 2
 # Kinds of findings that say that a session is abnormal; others are about templates or the stream.
 ABNORMAL = ("sequence", "deviation")

@@ -31,11 +31,11 @@ _INJECTED = 200
 _DELAY_TIMES = 50
 # Sessions below which nothing can be said about false alarms.
 ENOUGH_SESSIONS = 200
-# How many times the asked number of false alarms a candidate may have in the shadow, and so many
+# How many times the asked number of false alarms a candidate may have in the shadow, and this many
 # more, since few sessions tell little.
 _ALARMS_TIMES = 2.0
 _ALARMS_MORE = 3
-# The share of the alerts of the bundle in use that a candidate may lose, and so many more.
+# The share of the alerts of the bundle in use that a candidate may lose, and this many more.
 _LOST_SHARE = 0.2
 _LOST_MORE = 2
 # How much less of the injected faults a candidate may find.
@@ -236,7 +236,7 @@ class _Run:
             self._draw(session.key, events)
 
     def _draw(self, key: SessionKey, events: list[_Event]) -> None:
-        """Keep so many sessions as faults are injected into, each with the same chance."""
+        """Keep as many sessions as faults are injected into, each with the same chance."""
         assert self._rng is not None
         judged = self.judged
         judged.drawn_from += 1

@@ -10,7 +10,7 @@ from ..errors import RecordError
 from .times import TimeReader
 
 _NS = 10**9
-# A log may go on so long after its file's date, since times may be local ones.
+# A log may go on this long after its file's date, since times may be local ones.
 _DAY_NS = 86_400 * _NS
 # Days of a month, and of half a year: a step back by more than that is a New Year.
 _MONTH = 31

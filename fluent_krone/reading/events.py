@@ -52,7 +52,7 @@ _MOST_LEVELS = 20
 # What one item of a note costs.
 _ITEM_BYTES = 120
 # Shapes of which only a hash is kept until they come again, about 60 bytes each. A shape that comes
-# again only after so many others is not worth remembering.
+# again only after this many others is not worth remembering.
 _MOST_ONCE = 20_000
 
 

@@ -33,7 +33,7 @@ _DAY_S = 86_400
 _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
 _MAX_TIMES = 4096
-# So much of a text is read: no time is longer, and each form would look at all of a longer text.
+# This much of a text is read: no time is longer, and each form would look at all of a longer text.
 _LONGEST = 200
 _CLOCK = (
     r"(?:(?P<before>上午|下午|午前|午後|오전|오후|[AaPp][Mm]) ?)?(?P<hour>\d{1,2})"

@@ -48,7 +48,7 @@ _LETTER, _DIGIT, _SPACE, _SIGN = 1 / 16, 1 / 3, 1 / 6, 1 / 40
 _AT_EDGE = 1 / 4
 # What looking for one more word costs, in the unit of these estimates.
 _COST = 1e-4
-# A clause that is met by so many of all places in texts is met by nearly every text.
+# A clause that is met by this many of all places in texts is met by nearly every text.
 _USELESS = 0.05
 
 # Letters beyond ASCII that an expression takes for `i`, `s` or `k` when capitals do not matter.
@@ -206,7 +206,7 @@ _AT_AN_EDGE: Clause = frozenset([_EDGE])
 
 
 def _sequence(parts: Iterable[tuple[Any, Any]], start: Clause = _BEGIN) -> _Found:
-    """Parts that stand one behind the other; `start` says whether at an edge."""
+    """Parts in a row; `start` says whether at an edge."""
     clauses: list[Clause] = []
     # The possible texts right before this place, and whether they are all there is from the start.
     run = start

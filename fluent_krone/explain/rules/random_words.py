@@ -22,7 +22,8 @@ _SIGNS = "!@#$%^&*?~+"
 # Characters from which a word of two kinds is judged, and from which one of all three kinds is.
 _LONG = 20
 _SHORT = 12
-# Of a word with signs in it, so many of its characters are capitals, small letters and digits each.
+# Of a word with signs in it, this many of its characters are capitals, small letters and digits
+# each.
 _MIXED = 2
 # The share of neighbouring characters that differ in kind in such a word.
 _TURNS = 0.6

@@ -9,8 +9,8 @@ import msgpack
 from fluent.sender import EventTime
 
 _NS = 1_000_000_000
-# How the ack of a chunk begins whose id has so many characters: a map of one, its key, and the head
-# of a short text.
+# How the ack of a chunk begins whose id has this many characters: a map of one, its key, and the
+# head of a short text.
 _ACK_HEADS = [b"\x81\xa3ack" + bytes((0xA0 | length,)) for length in range(32)]
 
 
