@@ -33,7 +33,7 @@ MAX_LEAD = 2
 # The first word of a message, as far as it is of letters; and how many of them are noted.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 _MOST_WORDS = 10
-# So many words that are the same in all lines are no header, where there is no time.
+# This many words that are the same in all lines are no header, where there is no time.
 _WORD = re.compile(r"[a-z]+\Z")
 _WORDS_OF_SENTENCE = 2
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")

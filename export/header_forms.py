@@ -78,8 +78,6 @@ WITH_LEVEL = (
     rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
     rf"(?!N/A\s)(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
     rf"(?<component>[\w.$-]+)[#/](?<level>{WORDS})(?=[\s:])",
-    rf"(?<component>[\w.$-]+) \((?<level>{WORDS})\)(?=:)",
-    rf"(?<component>[\w.$/-]+)\[(?<level>{WORDS})\](?=:)",
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\][.(](?<level>{WORDS})(?:\)(?=:)|(?=\s))",
@@ -119,7 +117,6 @@ WRAPPED = (
     r"\( *+(?<value>(?>(?:[^() ]| +(?![ )]))*)) *\)",
     r"< *+(?<value>(?>(?:[^<> ]| +(?![ >]))*)) *>",
     r"\{ *+(?<value>(?>(?:[^{} ]| +(?![ }]))*)) *\}",
-    r"\[\[ *+(?<value>(?>(?:[^\[\] ]| +(?![ \]]))*)) *\]\]",
     # where the line begins with quotes, or columns before it have them
     r"(?:(?<![^\n])|(?<=\"[,;\t])|(?<=\"[,;] ))\"(?<value>[^\"]*)\"",
     rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",

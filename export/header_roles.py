@@ -1,4 +1,4 @@
-"""What the columns of a header are: which of them end it, and which name each of them has.
+"""Decides which columns a header ends behind, and what each of them is: level, logger, thread, …
 
 A column is judged by its values alone: the names of loggers, threads, processes and requests look
 different, and only few of each occur, unlike the words of messages.
@@ -26,7 +26,7 @@ SHARE = 0.9
 _FEW = 50
 _FEW_SHARE, _FEW_SHARE_OF_LOGGERS = 0.25, 0.5
 _FEW_OF_SHORT = 5
-# Messages that begin with so many different words are of several kinds.
+# Messages that begin with this many different words are of several kinds.
 _KINDS = 3
 # Bare words between the level and a name; with more of them the message has begun.
 _WORDS_OF_MESSAGE = 3

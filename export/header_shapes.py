@@ -33,8 +33,6 @@ LEADS = (
     # access logs: client, identity and user, perhaps behind the virtual host
     r"\A(?<client>[\w.:-]+) (?<ident>[^\s\[]\S*) (?<user>[^\s\[]\S*) \[",
     r"\A(?<vhost>[\w.:-]+) (?<client>[\w.:-]+) (?<ident>[^\s\[]\S*) (?<user>[^\s\[]\S*) \[",
-    # Ruby's Logger; the letter says what the word behind the time says again
-    r"[DIWEFA], \[ *",
     # glog, klog
     LETTER,
     # Redis
@@ -45,24 +43,17 @@ LEADS = (
     r"type=(?<component>\w+) msg=audit\(",
     # Docker Compose and Heroku's foreman
     r"(?<container>[\w.-]+) +\| +",
-    # kubectl logs --prefix
-    r"\[pod/(?<pod>[^\]]+)\] +",
     # Cisco IOS
     r"(?:\d+: )?[*.]",
     # Cisco IOS XR: the node
     r"[A-Z]+(?:/\w+)+:",
     # Puma, Suricata
     REDIS_2,
-    # Prometheus and other Go programs
-    r"(?:level|lvl)=\"?(?<level>[a-z]+)\"? +(?:ts|time|t)=\"?",
-    # Grafana
-    r"logger=(?<component>[\w.:/-]+) (?:t|ts|time)=",
     # Chromium
     r"\[(?<pid>\d+):(?<tid>\d+):",
     # WebLogic
     r"#{4}<",
-    # Cassandra, log4j patterns that begin with the level
-    r"(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL) +\[(?<thread>[^\[\]]*)\] +",
+    # log4j patterns that begin with the level
     r"\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:? +\[?",
     # logrus, Tendermint
     r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
@@ -195,8 +186,6 @@ KNOWN = (
     # Android: pid tid level tag, where a user or a package stands among them
     r"(?:[a-z]\w*|\d+) +(?<pid>\d+) +(?<tid>\d+) (?<level>[VDIWEFA]) (?<component>[^:]+?) *: ",
     r"(?<pid>\d+)-(?<tid>\d+) +(?<component>\S+) +(?<package>\S+) +(?<level>[VDIWEFA])  ",
-    # timbre: host LEVEL [logger:line] -
-    rf"(?<host>\S+) (?<level>{LEVEL_WORDS}) \[(?<component>{DOTTED})(?::\d+)?\] - ",
     # java.util.logging: logger method LEVEL:, of which the level begins a line of its own
     rf"(?<component>{DOTTED}) (?<function>[\w$<>]+) +(?<level>{LEVEL_WORDS}): +",
     # Samba: how much is to be written for such lines] file:line(function)
@@ -225,8 +214,6 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             LOOSE_LEVEL,
             r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
-            # before a logger with its own colon
-            rf"\[(?<level>{LEVEL_WORDS}|[TDIWEF])\] +(?=[\w.$-]+ *: )",
         ),
     ),
     (
@@ -235,7 +222,6 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             HOST_FIRST,
             r"(?<component>[\w.-]+\.exe)(?: \*\d\d)? - ",
             r"\[.*:(?<component>[\w.$]+)@\d+\] - ",
-            rf"(?!LOG[0-7]\[)(?<component>{LOGGER})\[(?<pid>\d+)\]: +",
             rf"(?!(?=[A-Z]+ *\|){LEVEL_WORDS} *\|)(?<component>{LOGGER}) *\| *",
             # but for `ORA-00600: ` and `AMQ221007: `, which are a message's own numbers
             rf"(?![A-Z]+-\d|[A-Z]{{2,}}\d{{6,}}:)(?<component>{LOGGER}) *: +",

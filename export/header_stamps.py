@@ -1,6 +1,7 @@
-"""Times as log headers have them, as regular expressions, and what may stand behind them.
+"""The times that log headers have, as regular expressions, each with the formats that may read it.
 
-`header_times.py` finds them in lines.
+`header_times.py` looks for them in lines, and reads on behind a time with the tables at the end:
+its fraction, its offset, its zone, and the sign that closes it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 
 _SECONDS = r":\d\d"
 _HALF = r"(?:[AaPp][Mm]|[AaPp]\. ?[Mm]\.)"
+_HALF_IN_ASIA = "(?:上午|下午|午前|午後|오전|오후)"
 HALF_BEHIND = re.compile(rf" ?{_HALF}(?!\w)")
 
 
@@ -56,7 +58,7 @@ def _with_words() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Times with a sign or a word between a date and its clock: `15/10/2024 à 13:00:00`."""
     for sign in ("/", ".", "-"):
         orders = [sign.join(order) for order in (("%d", "%m", "%Y"), ("%m", "%d", "%Y"))]
-        for gap in ("-", " - ", "T", " à ", " às ", " at ", " um ", " kl. ", " o "):
+        for gap in ("-", " - ", " -- ", "T", " à ", " às ", " at ", " um ", " kl. ", " o "):
             day = rf"\d\d?{re.escape(sign)}\d\d?{re.escape(sign)}\d{{4}}"
             yield (
                 rf"{day}{re.escape(gap)}{CLOCK}",
@@ -156,7 +158,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # with the words of a language: 2024年10月15日 13:00:00, 15. Oktober 2024 13:00:00,
     # 15-oct.-2024 13:00:00, окт 15, 2024 13:00:00
     (
-        r"\d{4}(?:年|년) ?\d\d?(?:月|월) ?\d\d?(?:日|일) *(?:(?:上午|下午|午前|午後|오전|오후) ?)?"
+        rf"\d{{4}}(?:年|년) ?\d\d?(?:月|월) ?\d\d?(?:日|일) *(?:{_HALF_IN_ASIA} ?)?"
         r"\d\d?(?::\d\d|(?:时|時|시 ?)\d\d?)(?::\d\d|(?:分|분 ?)\d\d?)(?:[.,]\d{1,9})?(?:秒|초)?",
         (),
     ),
@@ -164,7 +166,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d?\.?[- /]?{MONTH_NAME}\.?[- /]?\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?", ()),
     (
         rf"{MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
-        r"(?: [AaPp]\.? ?[Mm]\.?| ?(?:上午|下午|午前|午後|오전|오후))?",
+        rf"(?: [AaPp]\.? ?[Mm]\.?| ?{_HALF_IN_ASIA})?",
         (),
     ),
     (rf"\d{{4}}\.\d\d\.\d\d {CLOCK}", ("%Y.%m.%d %H:%M:%S",)),
@@ -172,8 +174,6 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         rf"\d\d\.\d\d\.\d\d,? {CLOCK}",
         ("%d.%m.%y %H:%M:%S", "%d.%m.%y, %H:%M:%S", "%y.%m.%d %H:%M:%S"),
     ),
-    # Tendermint
-    (rf"\d{{4}}-\d\d-\d\d\|{CLOCK}", ("%Y-%m-%d|%H:%M:%S",)),
     *_with_words(),
     *_halves("/", r"\d{4}", "%Y"),
     *_halves("/", r"\d\d", "%y"),
@@ -200,7 +200,6 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # ASSP
     (rf"{MONTH}[/-]\d\d[/-]\d\d {CLOCK}", ("%b/%d/%y %H:%M:%S", "%b-%d-%y %H:%M:%S")),
     (rf"\d\d[/-]{MONTH}[/-]\d\d {CLOCK}", ("%d/%b/%y %H:%M:%S", "%d-%b-%y %H:%M:%S")),
-    (rf"\d\d/\d\d/\d{{4}} -- {CLOCK}", ("%d/%m/%Y -- %H:%M:%S", "%m/%d/%Y -- %H:%M:%S")),
     (rf"\d\d-\d\d-\d{{4}} {CLOCK}", ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S")),
     (
         rf"\d\d?\.\d\d?\.\d{{4}},? {CLOCK}",
@@ -283,7 +282,6 @@ YEARLESS = (
     rf"\d\d?-{MONTH} \d\d:\d\d(?![:.,\d])",
     # HAProxy: the day of the year
     r"[0-3]\d\d/[0-2]\d[0-5]\d[0-5]\d(?!\d)",
-    rf"{DAY} {MONTH} [ \d]?\d {CLOCK}{_FRACTION}",
     rf"\d\d[-./]\d\d\.?[- |]{CLOCK}{_FRACTION}",
     rf"(?:0\d|1[0-2])[0-3]\d {CLOCK}\.\d+",
     # Chromium
