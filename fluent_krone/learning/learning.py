@@ -120,9 +120,9 @@ class Learning:
         self._own_times = OwnTimes()
         self._sessions: SessionCount | None = None
         self._session_key = config.session_key
-        # Whether the next commit freezes what was collected.
-        self._freezes = False
+        # Cleared while the next commit is to freeze what was collected.
         self._frozen = asyncio.Event()
+        self._frozen.set()
         self._looked_at_records = 0
         self._reported = (-1.0, time.monotonic())
         self._last_line = ""
@@ -157,8 +157,7 @@ class Learning:
     def commit(self, keys: list[bytes]) -> None:
         """Make final what was taken in; the acks follow."""
         self.spool.commit(keys, self._seen.facts())
-        if self._freezes:
-            self._freezes = False
+        if not self._frozen.is_set():
             self.spool.freeze()
             self._frozen.set()
 
@@ -341,7 +340,6 @@ class Learning:
             self.spool.freeze()
             return
         self._frozen.clear()
-        self._freezes = True
         await self._frozen.wait()
 
     def _note_fit(self, name: str) -> None:
