@@ -101,7 +101,7 @@ _SERVER = re.compile(r"https?://[^/]+")
 # What a quoted request belongs to, as in `request: "GET /orders/17"`.
 _NAMED = re.compile(r"\w ?[:=] ?\Z")
 # Segments of a route that are values: with a digit, or too long for a name.
-_ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]{1,}|[^/]{30,}")
+_ROUTE_VALUE = re.compile(r"(?=[^/]*[0-9])[^/]+|[^/]{30,}")
 _VERSION = re.compile(r"v[0-9]{1,2}|api[0-9]?|[a-z]+[0-9]?")
 # The method of a service, as gRPC names it: `/shop.v1.Orders/Pay`. It says what was asked.
 _RPC = re.compile(r"/(?:[a-z][a-z0-9_]*\.)+[A-Z]\w*/[A-Z]\w*")

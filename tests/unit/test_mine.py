@@ -43,6 +43,9 @@ def matched(mined: MinedTemplates, messages: Sequence[str]) -> list[int]:
         ("delays=0.1/0/0.02/1.3", "delays=<num>/<num>/<num>/<num>"),
         # A date is one value: its month is no number that must not change.
         ("due 2025/03/07", "due <path>"),
+        ("took P1DT1.5S of PT12M", "took P<num>DT<num>S of PT<num>M"),
+        # What a request belongs to is no line of an access log.
+        ('failed, request: "GET /orders/17 HTTP/1.1"', 'failed, request: "GET <str>"'),
         ("can't open it, won't try", "can't open it, won't try"),
         ("jk2_init() found eth0", "jk2_init() found eth0"),
         ("boom\n\tat a.B.c(B.java:7)", "boom\n<*>"),
