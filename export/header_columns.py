@@ -34,9 +34,7 @@ MAX_LEAD = 2
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 _MOST_WORDS = 10
 # This many words that are the same in all lines are no header, where there is no time.
-_WORD = re.compile(r"[a-z]+\Z")
 _WORDS_OF_SENTENCE = 2
-_SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -95,8 +93,7 @@ def _before_sentence(columns: list[Column]) -> list[Column]:
     """
     said = 0
     for number, column in enumerate(columns):
-        is_word = column.kind == "bare" and len(column.distinct) == 1 and column.share(_SMALL_WORD)
-        said = said + 1 if is_word else 0
+        said = said + 1 if column.is_same_word else 0
         if said > MAX_LEAD:
             return columns[: number + 1 - said]
     return columns
@@ -113,12 +110,7 @@ def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
 def _is_sentence(columns: Sequence[Column]) -> bool:
     """Whether messages begin with the same words, before one that only looks like a level: `this is
     a warning`."""
-    same = [
-        column
-        for column in columns
-        if column.kind == "bare" and len(column.distinct) == 1 and column.share(_WORD)
-    ]
-    return len(same) >= _WORDS_OF_SENTENCE
+    return sum(column.is_same_word for column in columns) >= _WORDS_OF_SENTENCE
 
 
 def _find_sole_level(columns: list[Column]) -> None:

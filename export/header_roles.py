@@ -56,6 +56,7 @@ _SAYS_WHAT = frozenset(
 )
 # Words before a message that say no more than that it is one.
 ANNOUNCING = frozenset(("msg", "message", "Message"))
+_SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
@@ -72,6 +73,14 @@ _THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
+
+# What a column that is no component is by the form of its values, the likeliest first.
+_ROLES_OF_FORMS = (
+    (_NUMBER, ("pid", "tid")),
+    (_ID, ("request", "trace_id", "span_id")),
+    (_ADDRESS, ("client", "peer")),
+    (_THREAD, ("thread",)),
+)
 
 # Words that are levels wherever they stand, unlike `success` and `default`.
 LEVELS = frozenset(
@@ -128,6 +137,11 @@ class Column:
     def is_aligned(self) -> bool:
         """Whether names of several lengths are filled up with blanks to the same width."""
         return len(self.widths) == 1 and len({len(value) for value in self.values}) > 1
+
+    @property
+    def is_same_word(self) -> bool:
+        """Whether it is one and the same small word in all lines, as a sentence has it."""
+        return self.kind == "bare" and len(self.distinct) == 1 and self.share(_SMALL_WORD)
 
     @property
     def is_of_all(self) -> bool:
@@ -370,16 +384,7 @@ def _worth_of_name(column: Column) -> float:
 
 
 def _sure_roles(column: Column) -> tuple[str, ...]:
-    """What a column that is no component is by the form of its values, the likeliest first."""
-    if column.share(_NUMBER):
-        return ("pid", "tid")
-    if column.share(_ID):
-        return ("request", "trace_id", "span_id")
-    if column.share(_ADDRESS):
-        return ("client", "peer")
-    if column.share(_THREAD):
-        return ("thread",)
-    return ()
+    return next((roles for form, roles in _ROLES_OF_FORMS if column.share(form)), ())
 
 
 def _likely_roles(column: Column) -> tuple[str, ...]:
