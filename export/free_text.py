@@ -24,7 +24,7 @@ from .forms import PREPOSITIONS, Form, Slot
 _FEWEST = 30
 # … of which at least this share came only once, …
 _ONCE = 0.5
-# … and which go on with so many different words, none of which this share of them has.
+# … and which go on with this many different words, none of which this share of them has.
 _DIFFERENT, _ONE_WORD = 6, 0.6
 # Words before a text, at least.
 _BEFORE = 1

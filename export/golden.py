@@ -25,7 +25,7 @@ from fluent_krone.reading.wildcards import Template
 
 # Letters of a hexadecimal id stay hexadecimal, or a session pattern would no longer find it.
 _LETTERS = re.compile(r"(?<![\w-])(?=[a-f-]*1)[1a-f-]{8,}(?![\w-])|[^\W\d_]")
-# The fields of a record in JSON that say how loud it is.
+# The fields of a record in JSON that say how severe it is.
 _SAID_OF_JSON = tuple(map(bytes.decode, LEVEL_FIELDS))
 NOVEL_LINE = "this line is part of the golden run and fits no template"
 
@@ -202,7 +202,7 @@ def _cut_line(
 ) -> tuple[str, str, str, str]:
     """The header of a raw line before its component, the component, the header behind it, message.
 
-    Of the header only what says when and how loud keeps its letters, and a session key, or the
+    Of the header, only its time, its level and a session key keep their letters: otherwise the
     session would be lost.
     """
     header = line[: found.start("message")]

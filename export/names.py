@@ -17,12 +17,12 @@ from fluent_krone.reading.wildcards import WILDCARD, is_name
 from .folding import MIN_VALUES, Merging, are_usual
 from .forms import CONSTANTS, GRAMMAR, NOUNS, PREPOSITIONS, UNSPACED, Form, Slot
 
-# This many clusters that differ in their first word, or in two words, and this many different words
-# in each of the two places, are names.
+# Words are names where this many clusters differ in them alone, be it the first word or two words,
+# and where each place has this many different ones.
 _MANY = 20
 _DIFFERENT = 12
-# A message with more words that stay is told by them; at least this many are left, or letters of a
-# word. Letters of a name inside a word.
+# A message with more words than this that stay is known by them. Words, or letters of a word, that
+# must be left beside a name; and letters of a name inside a word, at most.
 _SHORT, _LEFT, _LETTERS = 8, 2, 4
 # Words of a name at most, and words behind which names stand.
 _WORDS = 4

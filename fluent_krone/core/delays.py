@@ -17,7 +17,7 @@ from typing import Any
 # begin of the first to the end of the second: sessions then seem to have waited for less.
 _MOST = 100
 # How long records may be on their way, in ns: while none comes, time counts as silence only after
-# so long. Fluentd hands over a chunk of a file buffer once a minute unless told otherwise.
+# this long. Fluentd hands over a chunk of a file buffer once a minute unless told otherwise.
 ARRIVAL_NS = 120 * 10**9
 # A silence that no stream has, in ns: nothing is a pause.
 NO_SILENCE_NS = 2**63 - 1
@@ -42,7 +42,7 @@ class StreamDelays:
         self.lag_ns = 0
         # [begin, end) of each pause, in order.
         self._pauses: list[tuple[int, int]] = []
-        # When the lag became how large. It grows by doubling, so that there are few entries.
+        # When the lag reached each size. It grows by doubling, so that there are few entries.
         self._lags: list[tuple[int, int]] = []
 
     def note_step(self, before: int, after: int) -> None:
@@ -53,7 +53,7 @@ class StreamDelays:
             self._pauses[:2] = [(begin, end)]
 
     def note_late(self, late_ns: int, clock: int, most_ns: int) -> None:
-        """An event came so far behind the watermark; more than `most_ns` is not allowed for."""
+        """An event came this far behind the watermark; more than `most_ns` is not allowed for."""
         if late_ns > self.lag_ns:
             self.lag_ns = min(1 << late_ns.bit_length(), most_ns)
             self._lags.append((clock, self.lag_ns))

@@ -55,7 +55,7 @@ class Behind:
         self.seconds: int | None = None
 
     def note(self, behind_ns: int, now_ns: int) -> None:
-        """The chunk before the one that comes now ended so far behind."""
+        """The chunk before the one that comes now ended this far behind."""
         if behind_ns < _QUARTER_S * _NS // 2:
             self._since_ns = None
             self.seconds = None
@@ -92,7 +92,7 @@ class Offset:
         self.behind = Behind()
 
     def add(self, ahead_ns: int) -> None:
-        """An event that is so far ahead."""
+        """An event that is this far ahead."""
         if not self.count:
             self.least_ns = ahead_ns
             self.most_ns = ahead_ns

@@ -122,7 +122,7 @@ class Places:
     def is_reworded(self, step: NewStep) -> bool:
         """Whether a step that waits is an old one but for one plain word, and stands in its place.
 
-        That is so far as its places are known, and every order of training counts.
+        That is so as far as its places are known, and every order of training counts.
         """
         old = self.replacing.wording.says_otherwise(self._forms.text(step.number))
         return old is not None and old in self.may_stand_for(step.number)

@@ -61,10 +61,10 @@ _MOST_IN_A_ROW = 3
 class Shifts:
     """Counts what many sessions have in common that training had not.
 
-    `normal` are the log keys of normal sessions, where of those with equal steps one may be there.
+    `normal` are the log keys of normal sessions; one may stand for all that have the same steps.
     `names` are the templates of log keys, and `unknown` is the log key of messages without one.
     `seen` gives how often training had a log key, and `rows` all three steps that it had in a row.
-    `settle_ns` is how long it is waited for all that belongs together; 0 looks for nothing.
+    `settle_ns` is how long to wait for all that belongs together; 0 looks for nothing.
     """
 
     def __init__(

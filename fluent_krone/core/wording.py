@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 # Words that two templates must share, beside their wildcards, to be variants of one step.
 _ENOUGH_ALIKE = 2
-# A key names steps where so large a part of the templates has it, and where so large a part of
-# these has a value of its own there.
+# A key names steps where at least this share of the templates has it, and where at least this share
+# of these has a value of its own there.
 _NAMES_MOST = 0.5
 # Templates from which on that can be said.
 _ENOUGH_TEMPLATES = 4
