@@ -1,10 +1,10 @@
 """Divides a budget of false alarms among the scores of a bundle, by what injected faults they find.
 
 The budget is spent step by step. Each step lowers the threshold of one score: of all thresholds
-that can be paid, the one that finds most more of the injected faults for a false alarm. False
+that can be paid, the one that finds most further injected faults for each false alarm. The false
 alarms of all scores together are counted on held-out sessions, not added up. On the way from few
 false alarms to many, the thresholds are noted down for several numbers of them. So thresholds only
-fall with the number that is asked for, and whatever few false alarms find is found with more.
+fall as the number that is asked for grows, and what few false alarms find is found with more.
 
 A threshold costs the held-out sessions that it flags, and one *exceedance*. Where it is the largest
 held-out score, it flags none of these sessions, but of as many new ones, one is expected to exceed
@@ -49,8 +49,8 @@ _EXCEEDANCES_VARY, _DEVIATIONS = 2.0, 0.5
 # for are expected. With 2.5 times, 2 % more of the faults in simulated logs are found, for half as
 # many false alarms more. The export warns that such a bundle flags more than was asked.
 _TIMES, _FEWEST = 2, 4_000
-# What is bought with that allowance must be worth it: for one false alarm in 1,000, so large a
-# share of the injected faults more is found, in the mean over their kinds. Most of it was spent on
+# What is bought with that allowance must be worth it: one false alarm in 1,000 must find at least
+# this share of the injected faults in addition, as a mean over their kinds. Most of it was spent on
 # scores that found next to nothing more: in 43 simulated logs, bundles of 1,000 sessions flagged
 # 3.0 of 1,000 later normal ones, and with both rules they flag 1.5 and find 86 instead of 88 % of
 # the faults.
@@ -260,7 +260,7 @@ class _Division:
     # --- what is found ----------------------------------------------------------------------------
 
     def _gain(self, name: str, threshold: float) -> float:
-        """The mean share of injected faults that are found more, over the kinds."""
+        """The mean share of injected faults that are found in addition, over the kinds."""
         more = [
             float(((self._faulty[kind][name] > threshold) & ~found).mean())
             for kind, found in self._found.items()

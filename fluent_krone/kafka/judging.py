@@ -273,7 +273,7 @@ class Judging:
         self._known.load()
 
     def partition(self, number: int) -> JudgedPartition:
-        """A partition's engine, which is empty yet."""
+        """A partition's engine, which is still empty."""
         part = JudgedPartition(self, number)
         self.partitions[number] = part
         return part

@@ -150,7 +150,7 @@ class Judge:
         return [trouble]
 
     def _keep(self, findings: Iterable[Finding], clock_ns: int | None = None) -> None:
-        """Make alerts of findings, and tell incidents that stream time has come so far."""
+        """Make alerts of findings, and tell incidents that stream time has come this far."""
         for finding in in_order(findings):
             self._take(finding)
         if clock_ns is not None:
