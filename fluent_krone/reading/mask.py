@@ -7,6 +7,7 @@ every digit zeroed.
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from .line_formats import python_regex
 from .templates import WILDCARD
@@ -98,6 +99,8 @@ _REQUEST_FIELDS = re.compile(
     rf"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:{_METHODS}))(?P<gap> [\w.()-]+=\"?){_ROUTE}"
 )
 _SERVER = re.compile(r"https?://[^/]+")
+# A word of a session key.
+_NOT_BLANK = re.compile(r"\S+")
 # What a quoted request belongs to, as in `request: "GET /orders/17"`.
 _NAMED = re.compile(r"\w ?[:=] ?\Z")
 # Segments of a route that are values: with a digit, or too long for a name.
@@ -301,12 +304,27 @@ class Masker:
 
 
 def _mask_session(found: re.Match[str]) -> str:
-    """`<id>` for the session key: the pattern's first group that took part, or all of the match."""
+    """`<id>` for the session key: the pattern's first group that took part, or all of the match.
+
+    A wildcard takes one word. So of a key of several words, those that the pattern itself has stay.
+
+    >>> re.sub(r"job [a-z]+-[0-9]+", _mask_session, "job etl-17: started")
+    'job <id>: started'
+    """
     group = next((g for g in range(1, found.re.groups + 1) if found[g]), 0)
     if not found[group]:
         return found[0]
     start, end = (at - found.start() for at in found.span(group))
-    return f"{found[0][:start]}<id>{found[0][end:]}"
+    words = _NOT_BLANK.sub(partial(_mask_key_word, found.re.pattern), found[group])
+    if "<id>" not in words:
+        words = "<id>"
+    return f"{found[0][:start]}{words}{found[0][end:]}"
+
+
+def _mask_key_word(pattern: str, word: re.Match[str]) -> str:
+    # A single letter in a pattern is that of a class, as in [a-z].
+    is_own = len(word[0]) > 1 and re.search(rf"(?<![\w\\]){re.escape(word[0])}(?!\w)", pattern)
+    return word[0] if is_own else "<id>"
 
 
 def _without_padding(message: str) -> str:

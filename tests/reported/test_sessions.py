@@ -572,3 +572,32 @@ def test_a_word_with_digits_anywhere_is_no_key() -> None:
         for n in range(60)
     ] + [(f"started worker {n}", {}) for n in range(40)]
     assert all("{6,}" not in found.option for found in suggest_session_keys(samples))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "form", "masked"),
+    [
+        (r"job etl-\d+", "job etl-{}:", "job <id>:"),
+        (r"pipeline #\d+", "pipeline #{}:", "pipeline <id>:"),
+        (r"(?:order|job) id: [0-9]+", "order id: {}", "order id: <id>"),
+        (r"[a-f]{3} [0-9]{5}", "abc {}", "<id> <id>"),
+        (r"run (\w+ [0-9]+)", "run nightly {}", "run <id> <id>"),
+    ],
+)
+def test_a_key_of_several_words_is_found_in_messages(
+    pattern: str, form: str, masked: str, tmp_path: Path
+) -> None:
+    """Wrong before: one wildcard stood for all words of the key, and no message had a template."""
+    log = tmp_path / "jobs.log"
+    lines = [
+        f"2026-03-02 08:{n // 60:02d}:{n % 60:02d} INFO app.Jobs - {form.format(51000 + n)} {word}"
+        for n in range(90)
+        for word in ("was started", "loaded 17 rows", "ended")
+    ]
+    log.write_text("\n".join(lines))
+    work = tmp_path / "work"
+    main(["mine", "--work", str(work), "--input", str(log), "--session-key", f"/{pattern}/"])
+    found = json.loads((work / "templates.json").read_text())["templates"]
+    texts = {template["template"] for template in found}
+    said = ("was started", "loaded <num> rows", "ended")
+    assert texts == {f"app.Jobs: {masked} {words}" for words in said}
