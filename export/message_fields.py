@@ -86,6 +86,14 @@ _ALL_ALIKE = 20
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
 _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
+# A number with a unit, as in `80ms`, `1m3.5s` and `CRP 20 mg/l`; a month's name is none, and other
+# signs than letters are those of micro and of degrees.
+_UNIT_LETTER = r"(?:[A-Za-z]|\xc2[\xb5\xb0]|\xce\xbc)"
+_UNIT = rf"(?:%|(?!{MONTH}\b){_UNIT_LETTER}[A-Za-z]{{0,7}}(?:/[A-Za-z]{{1,4}})?)"
+_MEASURE = re.compile(
+    rf"(?<![\w.:/-])(?:[-+]?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})? ?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
+)
+_AMOUNT = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?")
 # A value that is one word, as a template's wildcard takes it, or a name of a few.
 _WORD = re.compile(
     rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
@@ -293,7 +301,7 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
         is_fixed = is_fixed and len(had) > _USUAL * len(sample)
         # A word that records of whatever form have says where a session ran: a tenant, a hall.
         is_everywhere = len(of_form) > 1 and len(had) > _EVERYWHERE * len(sample)
-        is_word = any(isinstance(value, bytes) for _, _, value in had)
+        is_word = any(_is_word(value) for _, _, value in had)
         if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
             found.append(name)
     context = of_sessions(found, session_key, sample)
@@ -314,7 +322,7 @@ def _in_few_kinds(
     of_form = Counter(forms)
     for name in names:
         get = field_getter(name)
-        words = [None if is_number(value) else value for value in map(get, sample)]
+        words = [_word(value) for value in map(get, sample)]
         divided = [*zip(kinds, words, strict=True)]
         kinds_of = Counter(form for form, _ in {*zip(forms, divided, strict=True)})
         if all(
@@ -357,6 +365,23 @@ def _is_data(values: Sequence[Any]) -> bool:
         count = all(before + 1 == after for before, after in pairwise(numbers))
         is_few = len(set(numbers)) <= FEW_VALUES
         return not grows or (is_few and not are_times and not count)
-    words = {value for value in values if isinstance(value, bytes)}
+    words = {_word(value) for value in values if isinstance(value, bytes)} - {None}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)
+
+
+def _word(value: Any) -> Any:
+    """What a value says in words, without the number of a measure; None of a number alone.
+
+    >>> _word(b"CRP 20 mg/l"), _word(b"17")
+    (b'CRP # mg/l', None)
+    """
+    if is_number(value):
+        return None
+    if isinstance(value, bytes):
+        return _MEASURE.sub(lambda found: _AMOUNT.sub(b"#", found[0]), value)
+    return value
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, bytes) and _word(value) == value

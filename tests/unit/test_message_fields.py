@@ -53,6 +53,16 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         ({"status": 200}, "message,status"),
         ({"took_ms": lambda rng, n: rng.random()}, "message,took_ms"),
         ({"size": lambda rng, n: rng.choice(WORDS) if n % 2 else None}, "message,size"),
+        # Numbers with a unit, and numbers of a table, which are texts. Wrong before: they were no
+        # part of the message, and none of them was judged.
+        ({"latency": lambda rng, n: f"{rng.randrange(900)}ms"}, "message,latency"),
+        ({"took": lambda rng, n: f"{rng.randrange(60)}m{rng.random():.2f}s"}, "message,took"),
+        ({"lab": lambda rng, n: f"CRP {rng.randrange(900)} mg/l" if n % 2 else ""}, "message,lab"),
+        ({"cost": lambda rng, n: str(rng.randrange(900))}, "message,cost"),
+        # Dates, codes and names with numbers are no measures.
+        ({"born": lambda rng, n: f"{1 + n % 28:02d} Mar {1950 + n % 70}"}, "message"),
+        ({"seat": lambda rng, n: f"row-{rng.randrange(900)}"}, "message"),
+        ({"release": lambda rng, n: f"{rng.randrange(90)}.{rng.randrange(9)}.1"}, "message"),
         # What records of any form have says where a session ran.
         ({"hall": lambda rng, n: rng.choice(WORDS)}, "message"),
         ({"http": lambda rng, n: {"status": rng.choice([200, 204])}}, "message,$.http.status"),
