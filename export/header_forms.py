@@ -36,7 +36,7 @@ SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.
 LETTER_OF_DATE = rf"\[?{shapes.LETTER}"
 LEVEL_PAIR = (
-    rf"\[?(?:level|lvl|severity|loglevel|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
+    rf"\[?(?:{shapes.LEVEL_NAMES}|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
     r"(?:(?=[\s,|;])|\])"
 )
 LEVELS = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .header_shapes import LEVEL_WORDS, PRIORITY
+from .header_shapes import LEVEL_NAMES, LEVEL_WORDS, PRIORITY
 from .header_stamps import CLOCK, DAY, ISO, MONTH
 from .header_times import FORMATS, compiled
 
@@ -78,7 +78,7 @@ def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
     time = _with_time(_TIME_OF_PAIR, rf"{pair}\"?(?: +|\Z)")
     if not _most_have(time, lines):
         time = rf"(?={_BEFORE}{pair})"
-    level = rf"(?={_BEFORE}(?:level|lvl|severity|loglevel)=\"?(?<level>{LEVEL_WORDS})\b)"
+    level = rf"(?={_BEFORE}{LEVEL_NAMES}=\"?(?<level>{LEVEL_WORDS})\b)"
     logger = rf"(?:(?={_BEFORE}(?:logger|component|module)=\"?(?<component>[\w.:/-]+))|)"
     yield from (time + level + logger, time + level, time, level + logger, level)
 

@@ -13,6 +13,9 @@ from fluent_krone.reading.levels import RANKS
 
 from .header_stamps import CLOCK, DAY, MONTH, OPENING
 
+# The names of a level in pairs such as `level=info`.
+LEVEL_NAMES = "(?:level|lvl|severity|sev|log[._]?level|level_?name)"
+
 # --- what may open a line before its time -------------------------------------------------------
 
 # Where syslog comes over TCP, the size of each message stands before it.
