@@ -4,7 +4,8 @@ Word lists (`words.py`) and the order of the words decide; no model is asked. A 
 in four steps:
 
 1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the
-   entity.
+   entity. Of pairs, `msg="…"` is the sentence; where there is none, one such as `step=debit` names
+   the action, and one such as `service=bank` the entity.
 2. The rest becomes tokens. Each token may stand for a verb, may be part of a name, or neither.
 3. The strongest verb is the action: `failed to open` opens, `starting to transfer` transfers.
 4. Without a label, the entity is the phrase before the first verb, else what stands behind the
@@ -42,12 +43,25 @@ _METHOD = re.compile(r"([A-Z]\w*)(?:\.|::)([a-z]\w*)(?:\(\)|: )")
 _TOKEN = re.compile(rf"([A-Za-z]*)(?:[_-]?(?:{WILDCARD.pattern})[\w-]*)+|{_WORD.pattern}")
 # The request line of an access log: the route is what it is about, the method what is done to it.
 _REQUEST = re.compile(r"\"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[^\s?\"]*)")
+# A pair of logfmt, and the pair that is the sentence: `msg="request received" code=<num>`.
+_PAIR = re.compile(r"(?<!\S)([\w.@$-]+)=(\"[^\"]*\"|\S*)(?!\S)")
+_SAID = re.compile(r"(?<!\S)(?i:msg|message|event|text)=\"([^\"]*[A-Za-z]{2}[^\"]*)\"(?!\S)")
+# Without a sentence, the pair that names what happened, and the one that names who did it.
+_FEWEST_PAIRS = 2
+_HAPPENED = re.compile(
+    r"(?:event|action|activity|step|stage|phase|task|operation|op|command|method|msg)"
+    r"(?:[._-]?(?:name|type))?",
+    re.IGNORECASE,
+)
+_WHO = re.compile(r"component|module|service|logger|app(?:lication)?|unit", re.IGNORECASE)
 # What follows an exception's name is its own message, not what the line says.
 _CAUSE = re.compile(r"[\w.$]*[\w$](?:Exception|Error)\b")
 _TIMED_OUT = re.compile(r"tim(?:e|ed|es|ing)[ -]?out", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z]{2}")
 # Stems that lost a silent `e` before their ending: `creat|ed`, `believ|ing`.
-_LOST_E = re.compile(r"(?:[aiou][tz]|[cvuz]|[^aeiou]s|[^n]g|[bdgkpt]l|[aeiou][rs])$")
+_LOST_E = re.compile(
+    r"(?:(?<![aeiou])[aiou][tz]|[cvuz]|[^aeiou]s|[^n]g|[bdgkpt]l|(?<![aeiou])[aiou]r|[aeiou]s)$"
+)
 _ENDINGS = ("ing", "ied", "ies", "ed", "es", "s")
 _NEW_CLAUSE = (": ", ". ", "; ", "* ")
 
@@ -63,6 +77,10 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
         parts = _PARTS.findall(method[2])
         return method[1], lemma(parts[0]) or method[2]
     label, rest = _take_labels(text)
+    if sentence := _SAID.search(rest):
+        rest = sentence[1]
+    elif named := _of_pairs(rest):
+        return label or named[0], named[1]
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest
@@ -79,6 +97,23 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
         or _phrase(tokens[verbs[0] : at])
     )
     return entity, tokens[at].verb or NONE
+
+
+def _of_pairs(text: str) -> tuple[str, str] | None:
+    """Entity and action of a line that is made of pairs alone; None of any other line.
+
+    >>> _of_pairs("sev=INFO saga=<id> step=open state=begun amount=<num>")
+    ('', 'open')
+    """
+    pairs = [(found[1], found[2].strip('"')) for found in _PAIR.finditer(text)]
+    if len(pairs) < _FEWEST_PAIRS or _LETTERS.search(WILDCARD.sub("", _PAIR.sub("", text))):
+        return None
+    words_of = [(name, value) for name, value in pairs if _LETTERS.match(value)]
+    action = next((value for name, value in words_of if _HAPPENED.fullmatch(name)), None)
+    if action is None:
+        return None
+    who = next((value for name, value in words_of if _WHO.fullmatch(name)), "")
+    return who, action.lower()
 
 
 def read_status(text: str) -> str:

@@ -16,7 +16,7 @@ VERBS = word_set(
     """
     abort accept access acquire activate add adjust allocate allow answer append apply ask
     assert assign assume attach attempt authenticate authorize backup bind block boot bounce
-    bring build cache calibrate call cancel catch change check choose clean cleanup clear
+    bring build cache calibrate call cancel catch change check choose clean cleanup clear clone
     close collect commit compile complete compress compute configure confirm connect contact
     control convert copy correct crash create deactivate decode decommission defer delete
     deliver deny deploy destroy detach detect determine disable discard disconnect discover

@@ -72,6 +72,12 @@ TEMPLATES = [
         ("[HSM] stopped <num> workers", "HSM", "stop", "none"),
         ("client does not accept options", "client", "accept", "not accept"),
         ("<num>: <num>", "none", "none", "none"),
+        # Pairs: wrong before, as the name of the first pair was the entity of all lines.
+        ('msg="password rejected" req=<id> code=<num>', "password", "none", "rejected"),
+        ('auth: msg="user looked up" req=<id>', "auth", "look", "none"),
+        ("saga=<id> step=debit state=done took=<num>", "none", "debit", "completed"),
+        ("sev=WARN saga=<id> step=credit state=failed took=<num>", "none", "credit", "failed"),
+        ('job=<id> service=loader task="copy table" rows=<num>', "loader", "copy table", "none"),
     ],
 )
 def test_reads_a_line_as_an_operator_would(
@@ -139,6 +145,9 @@ def test_one_spelling_for_each_entity() -> None:
         ("sent", "send"),
         ("Verification", "verify"),
         ("frobnicating", "frobnicate"),
+        ("offered", "offer"),
+        ("rebooting", "reboot"),
+        ("cloned", "clone"),
         ("string", None),
         ("packet", None),
     ],
