@@ -193,7 +193,7 @@ def nearest_normal(
     del nearest[_COMPARED:]
     if not ended:
         return _likest(keys, [(other[: len(keys)], other) for other in nearest])[1]
-    likest, best = _likest(keys, [(other, other) for other in nearest])
+    likest, best = _likest(keys, [(other, other) for other in _of_same_steps(here, nearest)])
     # Only a beginning that is still more alike counts, and most are not, as their counts tell.
     least = max(likest, _CUT_SHORT)
     beginnings = []
@@ -212,6 +212,27 @@ def nearest_normal(
 def counted(normal: tuple[int, ...]) -> Counter[int]:
     """How often each log key comes in a normal session. Whoever asks must not change it."""
     return Counter(normal)
+
+
+def _of_same_steps(
+    here: Mapping[int, int], others: Sequence[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """The sessions without those that lack a step, or have one more, where another one does not and
+    has counts that are as near.
+
+    Where branches run side by side, one of these may run most alike by chance.
+    """
+    differing = []
+    for other in others:
+        there = counted(other)
+        strange = here.keys() ^ there.keys()
+        events = sum(abs(here.get(key, 0) - there[key]) for key in here.keys() | there.keys())
+        differing.append((len(strange), events))
+    return [
+        other
+        for other, (strange, events) in zip(others, differing, strict=True)
+        if not any(fewer < strange and most <= events for fewer, most in differing)
+    ]
 
 
 def _likest(

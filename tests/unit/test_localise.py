@@ -339,6 +339,16 @@ def test_of_normal_sessions_about_as_near_the_one_that_runs_most_alike_counts() 
     )
 
 
+def test_a_step_that_only_one_of_both_has_counts_more_than_the_order() -> None:
+    """Wrong before: a normal session with a toll was the nearest one, since the branches of the
+    other one ran in another order, and the toll was called missing.
+    """
+    other, alike = (LOAD, TOLL, *TRIP, *SERVED), (LOAD, *SERVED, *TRIP)
+    verdict = judge((LOAD, *TRIP, *SERVED, RADIO), rounds((other, alike)))
+    assert verdict.evidence.nearest_keys == alike
+    assert verdict.evidence.missing == {}
+
+
 def test_a_session_cut_short_points_to_its_end() -> None:
     """It begins the long round, which lacks the most; beside a short one, the second parcel would
     be too much.
