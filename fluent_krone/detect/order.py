@@ -295,6 +295,8 @@ class Order:
         if view == "entity":
             context = entity_context(keys, at, self._entity_of)
             counts = self._entity.counts
+            if context[-1] == START:
+                return (START,), self._first_of_entity(keys[at])
         found = self._follows(counts, context[-1:], keys[at])
         reach = 1
         for length in range(2, len(context) + 1):
@@ -306,6 +308,13 @@ class Order:
             found = longer
             reach = length
         return context[-reach:], found
+
+    def _first_of_entity(self, step: int) -> Follows:
+        """How often the steps of its entity began with it: the table has those of all entities."""
+        entity_of = self._entity_of
+        first = self._entity.counts.get((START,), {})
+        own = {key: n for key, n in first.items() if key >= 0 and entity_of[key] == entity_of[step]}
+        return self._follows({(START,): own}, (START,), step)
 
     def first_of_new(self, keys: Sequence[int], at: int) -> int:
         """The first of the events up to `at` whose places are new, without a gap between them.

@@ -119,6 +119,16 @@ def test_the_fewest_steps_after_which_a_step_is_rare_are_named() -> None:
     assert context == (-1, STUCK, OPENED)
 
 
+def test_what_an_entity_begins_with_is_told_of_that_entity_alone() -> None:
+    """Wrong before: the first steps of all entities were the cases of each."""
+    model = Order(tree(), count_order([(OPEN, OPENED, GOING, ARRIVED)] * 50, tree()))
+    entity_of = tree().entity_of
+    assert entity_of[OPEN] == entity_of[OPENED] != entity_of[GOING]
+    context, follows = model.rare_after((GOING, OPENED), 1, "entity", 0.02)
+    assert context == (-1,)
+    assert (follows.times, follows.total, follows.usual) == (0, 50, OPEN)
+
+
 def test_the_first_of_several_new_places_is_the_one_that_made_them_new() -> None:
     model = Order(tree(), count_order([(OPEN, OPENED, GOING, ARRIVED, CLOSE)] * 20, tree()))
     keys = (OPEN, OPENED, CLOSE, GOING, ARRIVED)
