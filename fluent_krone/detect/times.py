@@ -3,9 +3,9 @@
 Each transition has the range of gaps that training had. Where these are like the gaps before the
 same step after any other one, since the step itself takes that long, all of them count: there are
 more of them, which proves more of how long it may take. All rare transitions to a step are judged
-as one. Where they are rare even together, the gaps between their actions are taken, and where these
-are rare too they have no limit. At serve time a transition is two numbers, the shortest and the
-longest gap that is no deviation.
+as one. Where they are rare even together, though the step itself is not, the gaps between their
+actions are taken. Where these are rare too, and where the step is rare itself, there is no limit.
+At serve time a transition is two numbers, the shortest and the longest gap that is no deviation.
 """
 
 from __future__ import annotations
@@ -60,12 +60,15 @@ class Times:
         self.steps = steps
         self.actions = actions
         self._action_of = hierarchy.action_of
+        self._known = frozenset(step for _, step in steps)
 
     def range_between(self, before: int, step: int) -> Range | None:
         """The gaps that training had from `before` to `step`; None where it had too few."""
         found = self.steps.get((before, step)) or self.steps.get((_ANY, step))
-        # A step that the bundle does not know has no action.
-        if found is None and max(before, step) < len(self._action_of):
+        # What other steps of the same action take says nothing of a step that came too rarely: one
+        # that waits for a person would be far beyond them. A step that the bundle does not know has
+        # no action.
+        if found is None and step in self._known and before < len(self._action_of):
             found = self.actions.get((self._action_of[before], self._action_of[step]))
         return found
 

@@ -160,6 +160,19 @@ def test_rare_transitions_to_a_step_are_judged_as_one() -> None:
     assert measure_times(usual + rare[:20], tree()).score(GOING, OPENED, 20 * SECOND) == 0
 
 
+def test_a_rare_step_is_not_judged_by_others_of_its_action() -> None:
+    """Wrong before: a step that waits for a person now and then was far beyond the other steps of
+    its action, and this hid nearly all slow steps of a bundle.
+    """
+    actions = tree().action_of
+    assert actions[OPEN] == actions[OPENED] != actions[GOING]
+    quick = [((GOING, OPENED, GOING), [SECOND // 100, SECOND])] * 300
+    found = measure_times([*quick, *[((GOING, OPEN), [60 * SECOND])] * 5], tree())
+    assert found.score(GOING, OPENED, 60 * SECOND) > 8
+    assert found.score(GOING, OPEN, 60 * SECOND) == 0
+    assert found.limits_ns(GOING, OPEN, 1.0)[1] > 10**18
+
+
 def test_few_gaps_that_differ_by_chance_are_judged_with_all_before_their_step() -> None:
     """Wrong before: of 130 gaps with a heavy tail, the longest ones came out as impossible."""
     worst = 0.0
