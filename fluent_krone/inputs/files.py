@@ -13,10 +13,12 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import ConfigError
+from .zstd import ZstdContent
 
 _log = logging.getLogger(__name__)
 # What `--input` takes: a file, a directory, a pattern, or several of them.
@@ -314,12 +316,8 @@ def _unpack_xz(path: Path, file: IO[bytes]) -> Any:
 
 def _unpack_zstd(path: Path, file: IO[bytes]) -> Any:
     """Python 3.11 has no zstd of its own; pyarrow, which the export needs anyway, has."""
-    try:
-        import zstandard
-    except ImportError:
-        pass
-    else:
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    if find_spec("zstandard") is not None:
+        return ZstdContent(file)
     try:
         import pyarrow
     except ImportError:

@@ -14,6 +14,7 @@ import io
 import json
 import lzma
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -303,6 +304,24 @@ def test_zstd(tmp_path: Path) -> None:
     with pyarrow.CompressedOutputStream(pyarrow.OSFile(str(path), "wb"), "zstd") as out:
         out.write(json_lines().encode())
     assert messages(list(read_events(path))) == [f"paid {n}".encode() for n in range(5)]
+
+
+@pytest.mark.parametrize("module", ["gzip", "bz2", "lzma", "zstandard"])
+def test_a_packed_file_that_was_cut_short(tmp_path: Path, module: str) -> None:
+    """Wrong before: of a file that is packed with zstd, half of the lines were read, and nothing
+    was said."""
+    lines = b"".join(b"paid %d %x\n" % (n, random.Random(n).getrandbits(64)) for n in range(9_000))
+    whole = pytest.importorskip(module).compress(lines)
+    assert len(read(tmp_path / "a.log", whole + whole)) == 18_000
+    with pytest.raises(ConfigError, match=r"a\.log: .*(end|too early)"):
+        read(tmp_path / "a.log", whole[: len(whole) // 2])
+
+
+def test_a_damaged_zstd_file(tmp_path: Path) -> None:
+    """Wrong before: it ended the export with a stack trace."""
+    pytest.importorskip("zstandard")
+    with pytest.raises(ConfigError, match=r"a\.log: zstd"):
+        read(tmp_path / "a.log", b"\x28\xb5\x2f\xfd" + random.Random(1).randbytes(99))
 
 
 @pytest.mark.parametrize(
