@@ -61,6 +61,10 @@ _NAMED = re.compile(
     r"(?:[=:：]\s*[\"'(\[]?(?:(?-i:[A-Z]{0,2})|(?:http|tls|ssl)[/v]*)|[\"'(\[]?)\Z",
     re.IGNORECASE,
 )
+# What stands before a text in quotes that names what was done.
+_NAMED_IN_QUOTES = re.compile(
+    r"\b(?:op|operation|activity|event|step|stage|task|says?|said)\s*[=:]?\s*[\"']\Z", re.IGNORECASE
+)
 # What stands before the route of a request, which tells requests apart as a verb does.
 _ROUTE = re.compile(r"(?:route|endpoint|handler|path|uri|url|rpc)\"?\s*[=:]\s*\"?\Z", re.IGNORECASE)
 _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
@@ -81,6 +85,7 @@ _CODE = re.compile(rb"[1-6][0-9]{2}")
 # A code of one number, of two, as a version, or, as in mail, of three.
 _NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9](?:\.[0-9]{1,3})?")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
+_PHRASE = re.compile(rb"[A-Za-z\x80-\xff][A-Za-z\x80-\xff ,;:'_/-]{0,60}")
 _METHOD = re.compile(rb"GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT")
 
 
@@ -197,7 +202,7 @@ def _promising(template: str) -> dict[int, _Values]:
             places[place] = _Values(_MAX_CODES)
         elif _says(kind, before):
             places[place] = _Values(MAX_VALUES)
-        elif kind == "<*>":
+        elif kind in ("<*>", "<str>"):
             # A method or a state says what it is by itself.
             places[place] = _Values(MAX_VALUES)
     return places
@@ -207,7 +212,9 @@ def _says(kind: str, before: str) -> bool:
     """Whether what stands before a wildcard says that it holds a state, or a route."""
     if kind == "<path>":
         return _ROUTE.search(before) is not None
-    return kind in ("<num>", "<*>", "<code>") and _NAMED.search(before) is not None
+    if kind == "<str>" and _NAMED_IN_QUOTES.search(before):
+        return True
+    return kind in ("<num>", "<*>", "<code>", "<str>") and _NAMED.search(before) is not None
 
 
 def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tuple[str, str]] | None:
@@ -222,14 +229,19 @@ def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tupl
     if found[0] == "<path>":
         is_route = is_stable(seen) and all(map(_ROUTE_TEXT.fullmatch, seen))
         return _as_it_is if is_route and len(seen) > 1 else None
-    named = _NAMED.search(before) is not None
+    named = _says(found[0], before)
     if not seen or (len(seen) == 1 and not named) or not _are_states(before, seen):
         return None
+    return _as_it_is if _say_how_it_went(found[0], seen, named=named) else None
+
+
+def _say_how_it_went(kind: str, seen: Collection[bytes], *, named: bool) -> bool:
+    """Whether values are states: where their place has a name, any words or numbers are."""
+    if kind == "<str>":
+        return all(map(_PHRASE.fullmatch, seen)) and (named or all(map(_has_state, seen)))
     if named and all(_NUMBER.fullmatch(value) or _WORD.fullmatch(value) for value in seen):
-        return _as_it_is
-    if all(map(_METHOD.fullmatch, seen)) or all(value.lower() in _STATES for value in seen):
-        return _as_it_is
-    return None
+        return True
+    return all(map(_METHOD.fullmatch, seen)) or all(value.lower() in _STATES for value in seen)
 
 
 def _is_code(template: str, wildcard: re.Match[str]) -> bool:
@@ -251,6 +263,11 @@ def _is_code(template: str, wildcard: re.Match[str]) -> bool:
 
 
 _STATES = frozenset(word.encode() for word in CONSTANTS)
+
+
+def _has_state(phrase: bytes) -> bool:
+    """Whether one of the words in quotes is a state, as in `session opened`."""
+    return not _STATES.isdisjoint(phrase.lower().split())
 
 
 def _by_class(seen: dict[bytes, list[int]]) -> dict[bytes, list[int]]:
