@@ -57,7 +57,7 @@ LEADS = (
     # WebLogic
     r"#{4}<",
     # log4j patterns that begin with the level
-    r"\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:? +\[?",
+    r"[\[<]?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)[\]>]?:? +\[?",
     # logrus, Tendermint
     r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
     # Erlang's reports
@@ -81,7 +81,7 @@ def _of_levels() -> Iterator[str]:
     """
     for name in RANKS:
         word = name.decode()
-        if word.isalpha() and len(name) > 2 and word != "failure":
+        if word.replace(" ", "").isalpha() and len(name) > 2 and word != "failure":
             yield _DOUBTED.get(word) or _in_any_case(word)
 
 

@@ -19,6 +19,7 @@ _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 _ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
+_ZONE_IN_BRACKETS = rf" \({_ZONE_NAME}\)"
 # A comma before a fraction: no fraction has ten digits, as a serial number in the next cell has.
 _COMMA = r",(?!\d{10})"
 # ISO 8601 and its relatives, which the record reader reads without a format: fraction and zone
@@ -27,7 +28,7 @@ ISO = (
     rf"\d{{4}}-\d\d-\d\d(?:[Tt_]| {{1,2}})(?:{CLOCK}|(?<= )\d:\d\d:\d\d)"
     rf"(?>(?:(?:[.']|{_COMMA})\d{{1,9}}|:\d{{3}}(?:\d{{3}})?(?!\d))?)"
     rf"(?>(?:[Zz]| (?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Pacific)/[\w/]+"
-    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)"
+    rf"| ?[+-]\d\d:?\d\d\b| ?[+-]\d\d\b| ?\((?:UTC|GMT)?[+-]\d\d:?\d\d\)|{_ZONE_IN_BRACKETS}"
     rf"| {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.]|[+-]\d+(?!\w)))?)"
 )
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -106,6 +107,23 @@ def _in_cells() -> Iterator[tuple[str, tuple[str, ...]]]:
         )
 
 
+def _without_seconds() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Dates in numbers and their clocks, without seconds: `15.10.2024 13:00`, `15/10/24 13:00`."""
+    years = ((r"\d{4}", "%Y"), (r"\d\d", "%y"))
+    for sign, (year, year_format) in itertools.product("/.-", years):
+        orders = [("%d", "%m", year_format), ("%m", "%d", year_format)]
+        if sign == "/":
+            orders.reverse()
+        if year_format == "%y":
+            orders.insert(0, ("%y", "%m", "%d"))
+        escaped = re.escape(sign)
+        for comma in ("", ","):
+            yield (
+                rf"\d\d?{escaped}\d\d?{escaped}{year}{comma} \d\d:\d\d(?![\d:.,h]| ?{_HALF})",
+                tuple(f"{sign.join(order)}{comma} %H:%M" for order in orders),
+            )
+
+
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
@@ -120,14 +138,18 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{4}}-(?:W\d\d-\d|\d{{3}})T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     # without seconds
     (r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?![\d:.,h])", ()),
+    *_without_seconds(),
     (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
     (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     # XenServer
     (rf"\d{{8}}T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
-    # Cisco NX-OS: 2024 Oct 15 13:00:00
-    (rf"\d{{4}}[-/ ]{MONTH}[-/ ][ \d]?\d[ :T]{CLOCK}(?:\.\d{{1,9}})?", ()),
+    # Cisco NX-OS: 2024 Oct 15 13:00:00; or 2024 15 Oct 13:00:00
+    (
+        rf"(?:19|20)\d\d[-/ ](?:{MONTH}[-/ ][ \d]?\d|\d\d? {MONTH})[ :T]{CLOCK}(?:\.\d{{1,9}})?",
+        (),
+    ),
     (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),
     (rf"\d{{4}}/\d\d/\d\d-{CLOCK}", ("%Y/%m/%d-%H:%M:%S",)),
     # Sophos
@@ -209,6 +231,12 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d\d? {MONTH} \d{{4}} {CLOCK}", ("%d %b %Y %H:%M:%S",)),
     (rf"{DAY}, \d\d? {MONTH} \d{{4}} {CLOCK}", ("%a, %d %b %Y %H:%M:%S",)),
     (rf"\d\d?-{MONTH}-\d{{4}} {CLOCK}", ("%d-%b-%Y %H:%M:%S",)),
+    # Oracle's TIMESTAMP WITH TIME ZONE
+    (
+        rf"\d\d-(?i:{MONTH})-\d\d \d\d\.\d\d\.\d\d(?:\.\d{{1,9}})? [AP]M"
+        rf"(?: {_OFFSET}(?!\w)| [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+)?",
+        (),
+    ),
     # Erlang's reports
     (rf"\d\d?-{MONTH}-\d{{4}}::{CLOCK}", ("%d-%b-%Y::%H:%M:%S",)),
     # as date(1) writes it
@@ -260,6 +288,7 @@ FRACTIONS = (
 OFFSETS = (
     (rf" {_OFFSET}(?!\w)", " %z"),
     (rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])", " %Z"),
+    (_ZONE_IN_BRACKETS, " (%Z)"),
     (rf"{_OFFSET}(?!\w)", "%z"),
     (r"", ""),
 )
@@ -267,6 +296,7 @@ OFFSETS = (
 SURE_OFFSETS = (
     r" [+-](?:0\d|1[0-4]):?[0134][05](?![\w.:-])",
     rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])",
+    _ZONE_IN_BRACKETS,
     "",
 )
 # Times without a year, or without a date: no `time` group, so that the event time counts that the

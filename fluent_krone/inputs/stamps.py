@@ -77,15 +77,18 @@ _BEHIND_WORDS = re.compile(
     rf"(?P<clock>[ |-]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d++))?{_ZONE}"
     r"(?! (?:[A-Z]{2,5} |[+-]\d{4} )?(?:19|20)\d\d\b)"
 )
-# A clock without a date, perhaps in brackets or behind a level, a word or the number of a process;
-# and a clock with am or pm, as Go's `1:00PM`.
+# A clock without a date, perhaps in brackets or behind a level, a word, the number of a process, or
+# something in brackets; and a clock with am or pm, as Go's `1:00PM`.
+_NAME_IN_BRACKETS = r"(?:\[[^\[\]]{1,40}\] *|<[A-Za-z]{3,10}> *)"
 _CLOCK_ONLY = re.compile(
-    r"(?:\[?[A-Z]{4,8}(?: *\])? +| *[A-Za-z][\w.-]{0,19} +(?=\[)| *\d{1,10} +)?[\[(<]?"
+    rf"(?:\[?[A-Z]{{4,8}}(?: *\])? +| *[A-Za-z][\w.-]{{0,19}} +(?=\[)| *\d{{1,10}} +"
+    rf"|{_NAME_IN_BRACKETS})?[\[(<]?"
     r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)"
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )
 _KITCHEN = re.compile(
-    r"\[?(?P<hour>1[0-2]|0?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?P<fraction>)"
+    rf"{_NAME_IN_BRACKETS}?\[?"
+    r"(?P<hour>1[0-2]|0?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?P<fraction>)"
     r" ?(?P<half>[AP])M(?=[\s:\]])"
 )
 _HALF_A_DAY_S = 43_200

@@ -57,6 +57,8 @@ _WORDS_OF_RANKS = {
     7: "critical crit criti c cr dpanic kritisch critique crítico 致命的",
     8: "fatal alert aler al emerg emer em emergency panic f ftl fa fata pani",
 }
+# PHP writes levels of several words.
+_OF_PHP = {"fatal error": 8, "parse error": 8, "recoverable fatal error": 6}
 # Numbers as levels: those of syslog and of the journal, and those of Monolog, of
 # pino and bunyan.
 _NUMBERS = {
@@ -92,7 +94,7 @@ _AROUND = re.compile(r"[\[(<\"']*(?:\w+(?:\.|::))*(\w+)(?:[+-]\d+)?[\])>\"':]*")
 _SIGNS = {".": 2, "-": 3, "*": 4, "#": 5}
 RANKS: Mapping[bytes, int] = {
     **{word.encode(): rank for rank, words in _WORDS_OF_RANKS.items() for word in words.split()},
-    **{word.encode(): rank for word, rank in (_NUMBERS | _SIGNS).items()},
+    **{word.encode(): rank for word, rank in (_NUMBERS | _SIGNS | _OF_PHP).items()},
 }
 # An event without a level, or with a word that is none.
 UNKNOWN_RANK = 0

@@ -94,6 +94,8 @@ _FORMS = [
         + _ZONE,
         # 2024 Oct 15 13:00:00, 2024-Oct-15 13:00:00
         r"(?P<year>\d{4})[-/. ]" + _NAMED + r"[-/. ]+(?P<day>\d\d?)" + _GAP + _CLOCK + _ZONE,
+        # 2024 15 Oct 13:00:00
+        r"(?P<year>\d{4})[-/. ](?P<day>\d\d?)[-/. ]+" + _NAMED + _GAP + _CLOCK + _ZONE,
         # 2024年10月15日 13:00:00, 2024년 10월 15일 오후 1:00:00
         r"(?P<year>\d{4})[年년] ?(?P<month>\d\d?)[月월] ?(?P<day>\d\d?)[日일]\s*(?:"
         + _CLOCK

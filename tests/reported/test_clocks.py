@@ -39,6 +39,8 @@ def moments(text: str, folder: Path, written: datetime = WRITTEN) -> list[str]:
         "[13:00:00.123 INF] started",
         "INFO  13:00:00,123 started",
         "[INFO ] 13:00:00.123 routines.Job- started",
+        "[Server:node-1] 13:00:00,123 INFO [a.Pump] started",
+        "<INFO> [13:00:00.123] pump - started",
         "  log   [13:00:00.123] [info][http] started",
         "[13:00:00:123] [Server thread/INFO]: started",
         "7:M 15 Oct 13:00:00.123 * started",
@@ -58,6 +60,11 @@ def test_gos_kitchen_clock(clock: str, hour: int, tmp_path: Path) -> None:
     """Wrong before: what zerolog writes had no time."""
     found = moments(f"{clock} INF started pump=7\n" * 3, tmp_path, WRITTEN.replace(hour=23))
     assert found == [f"{WRITTEN.day} {hour:02d}:00:00.000"] * 3
+
+
+def test_a_clock_with_am_or_pm_behind_a_name_in_brackets(tmp_path: Path) -> None:
+    found = moments("[build] [1:00:00 PM] › info  started\n" * 3, tmp_path)
+    assert found == ["15 13:00:00.000"] * 3
 
 
 def test_clocks_go_past_midnight(tmp_path: Path) -> None:

@@ -275,3 +275,30 @@ def test_a_field_of_azure_s_name_whose_numbers_would_be_errors_is_no_level(tmp_p
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, _, levels = read(path)
     assert {*levels} == {""}
+
+
+def test_levels_of_php_that_have_several_words(tmp_path: Path) -> None:
+    """Was wrong: a fatal error of PHP had no level, and its words were a part of the message."""
+    path = tmp_path / "php.log"
+    names = ("Notice", "Warning", "Fatal error", "Parse error")
+    path.write_text(
+        "".join(
+            f"[{time:%d-%b-%Y %H:%M:%S} UTC] PHP {names[n % 4]}:  {text_of(n)}\n"
+            for n, time in enumerate(MOMENTS)
+        )
+    )
+    _, texts, levels = read(path)
+    assert texts == [f"PHP: {text_of(n)}" for n in range(len(MOMENTS))]
+    assert levels == ["notice", "warning", "fatal", "fatal"] * 6
+
+
+def test_a_level_in_angle_brackets_before_a_clock(tmp_path: Path) -> None:
+    """Was wrong: such lines had no level."""
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"<{('INFO', 'WARN')[n % 2]}> [{time:%H:%M:%S}] pump{n} - {text_of(n)}\n"
+            for n, time in enumerate(MOMENTS)
+        )
+    )
+    assert read(path)[2] == ["info", "warning"] * 12

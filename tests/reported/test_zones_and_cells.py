@@ -147,3 +147,54 @@ def test_milliseconds_behind_a_date_and_its_clock(form: str, tmp_path: Path) -> 
     assert [round(hour * 3_600_000) for hour in hours] == [
         round(hour * 3_600_000) for hour in hours_of(times)
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [("EAT", 3), ("WAT", 1), ("(EDT)", -4), ("(CEST)", 2), ("YEKT", 5), ("CLT", -4), ("NDT", -2.5)],
+)
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S"])
+def test_abbreviations_of_zones_and_those_in_brackets(
+    form: str, zone: str, offset: float, tmp_path: Path
+) -> None:
+    """Wrong before: these times were taken as UTC."""
+    lines = [
+        f"{time:{form}} {zone} INFO {step}" for time, step in zip(moments(5), STEPS, strict=True)
+    ]
+    hours, texts = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments(5), offset))
+    assert texts == [*STEPS]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%d.%m.%Y %H:%M INFO {}",
+        "%d/%m/%y %H:%M - INFO - {}",
+        "%m/%d/%Y, %H:%M {}",
+        "[%d-%m-%Y %H:%M] pump: {}",
+        "%y-%m-%d %H:%M INFO {}",
+    ],
+)
+def test_times_without_seconds(form: str, tmp_path: Path) -> None:
+    """Were wrong: such lines had no time."""
+    times = [T0 + timedelta(minutes=7 * n) for n in range(20)]
+    lines = [time.strftime(form).format(STEPS[n % 5]) for n, time in enumerate(times)]
+    hours, _ = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(times))
+
+
+@pytest.mark.parametrize(
+    ("form", "offset"),
+    [
+        ("%d-%b-%y %I.%M.%S.%f %p +02:00 INFO {}", 2),
+        ("%d-%b-%y %I.%M.%S %p INFO {}", 0),
+        ("[7] %Y %d %b %H:%M:%S.%f INFO {}", 0),
+    ],
+)
+def test_dates_with_the_name_of_a_month(form: str, offset: int, tmp_path: Path) -> None:
+    """Were wrong: Oracle's times with points, and those with the year before the day, had none."""
+    lines = [time.strftime(form).format(STEPS[n % 5]) for n, time in enumerate(moments(20))]
+    hours, texts = read(tmp_path / "a.log", lines)
+    assert hours == pytest.approx(hours_of(moments(20), offset))
+    assert texts == [STEPS[n % 5] for n in range(20)]
