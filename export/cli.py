@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ from .stages import Options, Work, load_options, save_options
 from .suggest import as_line, suggest
 from .work_files import source_of
 
-# Where standard input is kept while an export reads it.
+# Where standard input and pipes are kept while an export reads them.
 _STANDARD_INPUT = "standard_input.log"
+_PIPE = "pipe_{}.log"
 _WHAT = {
     "mine": "find the templates of the messages; guess and show how lines are built",
     "hierarchy": "find entity, action and status of each template (hierarchy.csv, to be corrected)",
@@ -345,18 +347,30 @@ def _given(flags: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _with_standard_input(options: Options, work: Path) -> Options:
-    """Standard input as a file of the work directory: an export reads its input several times."""
+def _with_pipes_as_files(options: Options, work: Path) -> Options:
+    """Standard input and pipes as files of the work directory: an export reads its input several
+    times.
+    """
     given = options.input
-    if given is None or Path(STDIN) not in _as_tuple(given):
+    if given is None:
         return options
+    files = tuple(_as_file(path, work, number) for number, path in enumerate(_as_tuple(given)))
+    if files == _as_tuple(given):
+        return options
+    return replace(options, input=files)
+
+
+def _as_file(path: Path, work: Path, number: int) -> Path:
+    """The file, or the copy of what comes through a pipe."""
+    is_standard = str(path) == STDIN
+    if not is_standard and not path.is_fifo():
+        return path
     work.mkdir(parents=True, exist_ok=True)
-    copy = work / _STANDARD_INPUT
-    with copy.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return replace(
-        options, input=tuple(copy if str(one) == STDIN else one for one in _as_tuple(given))
-    )
+    copy = work / (_STANDARD_INPUT if is_standard else _PIPE.format(number))
+    source = nullcontext(sys.stdin.buffer) if is_standard else path.open("rb")
+    with source as read, copy.open("wb") as file:
+        shutil.copyfileobj(read, file)
+    return copy
 
 
 def _as_tuple(given: Path | tuple[Path, ...]) -> tuple[Path, ...]:
@@ -369,7 +383,7 @@ def _stage(flags: argparse.Namespace) -> None:
     options = load_options(flags.work, _given(flags))
     if flags.until == "bundle":
         options = _with_output(options)
-    options = _with_standard_input(options, flags.work)
+    options = _with_pipes_as_files(options, flags.work)
     save_options(flags.work, options)
     fit(Work(flags.work, options), flags.until)
 
@@ -396,7 +410,7 @@ def _fit(flags: argparse.Namespace) -> None:
     options = _with_output(Options(**_given(flags)))
     assert options.output
     work = options.output.with_name(options.output.name + ".work")
-    options = _with_standard_input(options, work)
+    options = _with_pipes_as_files(options, work)
     try:
         fit(Work(work, options))
     except (KroneError, OSError, KeyboardInterrupt):

@@ -157,11 +157,11 @@ def _as_it_stands(path: Path, timezone: str | None, as_text: bool) -> Iterator[E
     rows = iter(read_rows(path, as_text=as_text))
     first = list(itertools.islice(rows, kinds.SAMPLE))
     wrapped = _wrapped_in(first)
-    stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in read_rows(path)))
+    stamps = Stamps(path, timezone, lambda: (str(row.get("message")) for row in _rows_again(path)))
     if wrapped:
         _log.info(_UNWRAPPED, wrapped, path)
         first = [_unwrapped(record, wrapped) for record in first]
-    times = RecordTimes(path, first, timezone, lambda: read_rows(path))
+    times = RecordTimes(path, first, timezone, lambda: _rows_again(path))
     rest = rows
     if wrapped:
         rest = (_unwrapped(record, wrapped) for record in rows)
@@ -175,6 +175,11 @@ def _as_it_stands(path: Path, timezone: str | None, as_text: bool) -> Iterator[E
         # The record is nested too deep.
         except RecursionError:
             yield None, {}
+
+
+def _rows_again(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file once more; none of a pipe, whose other lines would be lost."""
+    return read_rows(path) if path.is_file() else iter(())
 
 
 def _clean(value: Any) -> Any:

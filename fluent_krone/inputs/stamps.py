@@ -2,8 +2,8 @@
 
 The year is found in order, not for each line on its own:
 
-1. The first stamp gets the latest year that does not put it after the file's own date. A day more
-   is allowed, since the stamps may be local time.
+1. The first stamp gets the latest year that puts neither it nor the last stamp of the file after
+   the file's own date. A day more is allowed, since the stamps may be local time.
 2. A later stamp keeps the year of the one before it. Where that would lead back by more than half a
    year, a year has passed; and where it would lead ahead by more than half a year, it is a line of
    the year before that came late.
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,17 +95,19 @@ _KITCHEN = re.compile(
 _HALF_A_DAY_S = 43_200
 # A day begins up to this much later in other zones than in that of the file's date.
 _ZONES = timedelta(hours=14)
-_NEVER = datetime.max
+# As many characters at the begin of a line tell whether its day may be another one.
+_HEAD = 6
 # Half a year: what leads further back or ahead is nearer with another year.
 _HALF = timedelta(days=183)
 # Years back in which there is a leap day for sure, which a 29 February needs.
 _YEARS_BACK = 8
+_YEAR = 365
 
 
 class Stamps:
     """Times of a file's lines, read in their order. Stamps are in `timezone`; None is UTC.
 
-    `again` reads the lines of the file once more, where they have clocks and no dates.
+    `again` reads the lines of the file once more, where their dates are not whole.
     """
 
     def __init__(
@@ -115,12 +118,12 @@ class Stamps:
     ) -> None:
         self._path = path
         self._again = again
-        # The days of clocks without a date; None before the first, and where the file has no date.
+        # The days of clocks without a date; None before the first.
         self._days: _Days | None = None
-        self._latest = _NEVER
-        if path.exists():
-            written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
-            self._latest = written + timedelta(days=1)
+        # A pipe is being written now.
+        written = written_ns(path) or time.time_ns()
+        written_at = datetime.fromtimestamp(written / 10**9, UTC).replace(tzinfo=None)
+        self._latest = written_at + timedelta(days=1)
         self._timezone = timezone
         self._times = TimeReader(timezone=timezone)
         # Whether it is known if the day or the month comes first in 03/04/2024.
@@ -165,20 +168,23 @@ class Stamps:
 
     def _yearless(self, found: re.Match[str]) -> int | None:
         """The time of a stamp without a year."""
+        stamp = found["day"] + found["clock"]
+        zone = found["zone"] or ""
+        if stamp + zone != self._known[0]:
+            self._known = stamp + zone, self._parse(self._stamp(found), zone)
+        seconds = self._known[1]
+        if seconds is None:
+            return None
+        return seconds + _fraction_ns(found)
+
+    def _stamp(self, found: re.Match[str]) -> str:
+        """The month, the day and the clock of a stamp without a year, between blanks."""
         day = found["day"]
         if in_order := _DAY_AND_MONTH.fullmatch(day):
             day = f"{in_order[2]}.{in_order[1]}"
         elif (numbers := _TWO_NUMBERS.fullmatch(day)) and self._has_day_first():
             day = f"{numbers[3]}{numbers[2]}{numbers[1]}"
-        stamp = day + found["clock"]
-        zone = found["zone"] or ""
-        if stamp + zone != self._known[0]:
-            time_ns = self._parse(re.sub(r"[^\w:]+", " ", stamp).strip(), zone)
-            self._known = stamp + zone, time_ns
-        seconds = self._known[1]
-        if seconds is None:
-            return None
-        return seconds + _fraction_ns(found)
+        return re.sub(r"[^\w:]+", " ", day + found["clock"]).strip()
 
     def _whole(self, stamp: str | datetime) -> int | None:
         """The time of a stamp with its year, by which several files are put in order."""
@@ -196,8 +202,6 @@ class Stamps:
 
     def _of_a_day(self, clock: re.Match[str]) -> int | None:
         """The time of a clock without a date."""
-        if self._latest == _NEVER:
-            return None
         if self._days is None:
             clocks = filter(None, map(_clock, self._again()))
             self._days = _Days.of(map(_second_of_day, clocks), self._latest - timedelta(days=1))
@@ -222,22 +226,51 @@ class Stamps:
 
     def _in_order(self, stamp: str) -> datetime | None:
         """The moment of a stamp, in the year that its place in the file gives it."""
-        before = self._before
-        if before is None:
-            for year in range(self._latest.year, self._latest.year - _YEARS_BACK, -1):
-                moment = _moment(year, stamp)
-                if moment is not None and moment <= self._latest:
-                    return moment
+        if self._before is None:
+            return self._first(stamp)
+        return _next(stamp, self._before)
+
+    def _first(self, stamp: str) -> datetime | None:
+        """The moment of the file's first stamp."""
+        for year in range(self._latest.year, self._latest.year - _YEARS_BACK, -1):
+            moment = _moment(year, stamp)
+            if moment is not None and moment <= self._latest:
+                break
+        else:
             return None
-        years = (before.year, before.year + 1, before.year - 1)
-        near = [moment for moment in (_moment(year, stamp) for year in years) if moment]
-        near = [moment for moment in near if -_HALF <= moment - before <= _HALF]
-        if near:
-            return near[0]
-        # Only a leap day is in none of these years.
-        return next(
-            filter(None, (_moment(year, stamp) for year in range(before.year, 1, -1))), None
-        )
+        last = self._last_behind(moment)
+        if last.year == moment.year or last <= self._latest:
+            return moment
+        too_far = last.year - self._latest.year
+        if last - timedelta(days=_YEAR * too_far) > self._latest:
+            too_far += 1
+        return _moment(moment.year - too_far, stamp) or moment
+
+    def _last_behind(self, first: datetime) -> datetime:
+        """The moment of the file's last stamp, if its first one is of this moment.
+
+        Lines of one day are not looked at.
+        """
+        moment = first
+        head = ""
+        for line in self._again():
+            if line[:_HEAD] == head:
+                continue
+            head = line[:_HEAD]
+            if found := _stamp_without_year(line):
+                moment = _next(self._stamp(found), moment) or moment
+        return moment
+
+
+def _next(stamp: str, before: datetime) -> datetime | None:
+    """The moment of a stamp behind another one, in the year that is nearest."""
+    years = (before.year, before.year + 1, before.year - 1)
+    near = [moment for moment in (_moment(year, stamp) for year in years) if moment]
+    near = [moment for moment in near if -_HALF <= moment - before <= _HALF]
+    if near:
+        return near[0]
+    # Only a leap day is in none of these years.
+    return next(filter(None, (_moment(year, stamp) for year in range(before.year, 1, -1))), None)
 
 
 def begins_with_stamp(line: str) -> bool:

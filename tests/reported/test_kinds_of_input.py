@@ -16,13 +16,17 @@ import lzma
 import os
 import random
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pytest
 
+from export.cli import main
 from export.source import settle
 from export.stages import Options
 from fluent_krone.errors import ConfigError, ExportError
@@ -417,6 +421,50 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "stdin", Pipe)
     assert messages(list(read_events("-"))) == [f"paid {n}".encode() for n in range(5)]
+
+
+@contextmanager
+def pipe_of(text: str, path: Path) -> Iterator[Path]:
+    """A pipe through which a text comes, as the shell makes one of `<(zcat app.log.gz)`."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(text,))
+    writer.start()
+    yield path
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{:%H:%M:%S} INFO app: paid",
+        "{:%b %d %H:%M:%S} host app: paid",
+        "{:%m/%d/%Y %H:%M:%S} INFO paid",
+        '{{"time": "{:%m/%d/%Y %H:%M:%S}", "message": "paid"}}',
+    ],
+)
+def test_all_lines_of_a_pipe_are_read(form: str, tmp_path: Path) -> None:
+    """Was wrong: where dates were not whole, a second look at the pipe took most of its lines."""
+    start = datetime(2024, 2, 1, 9)
+    text = "".join(form.format(start + timedelta(seconds=n)) + "\n" for n in range(60_000))
+    with pipe_of(text, tmp_path / "pipe") as path:
+        times = [time_ns for time_ns, _ in read_events(path)]
+    assert len(times) == 60_000
+    assert None not in times
+
+
+def test_an_export_of_a_pipe(tmp_path: Path) -> None:
+    """Was wrong: an export, which reads its input several times, ended with a stack trace."""
+    work = tmp_path / "w"
+    steps = ("accepted", "paid", "sent")
+    text = "".join(
+        f"2024-10-15 13:{n // 60:02d}:{n % 60:02d} INFO app: order {n // 3} {steps[n % 3]}\n"
+        for n in range(600)
+    )
+    with pipe_of(text, tmp_path / "pipe") as path:
+        options = ["--input", str(path), "--session-key", "/order ([0-9]+)/"]
+        assert main(["mine", "--work", str(work), *options]) == 0
+    found = json.loads((work / "templates.json").read_text())["templates"]
+    assert [row["count"] for row in found] == [200] * 3
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,21 @@ def test_yearless_stamps_take_the_year_in_order(tmp_path: Path) -> None:
     assert times[-1] - times[-2] == 2 * 10**9  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("written", ["2025-02-01", "2024-12-31", "2025-10-01"])
+@pytest.mark.parametrize("form", ["%b %d %H:%M:%S host app: a", "%m-%d %H:%M:%S.000 1 1 I Tag: a"])
+def test_a_log_of_several_years_ends_when_its_file_was_written(
+    form: str, written: str, tmp_path: Path
+) -> None:
+    """Was wrong: its first stamp was of the year of the file, and the others lay in the future."""
+    last = datetime.fromisoformat(f"{written}T00:00:00+00:00") - timedelta(hours=5)
+    moments = [last - timedelta(days=40 * n) for n in range(21)][::-1]
+    path = tmp_path / "app.log"
+    path.write_text("".join(moment.strftime(f"{form}\n") for moment in moments))
+    os.utime(path, (last.timestamp(), last.timestamp()))
+    times = [time_ns for time_ns, _ in read_events(path)]
+    assert times == [int(moment.timestamp()) * 10**9 for moment in moments]
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
