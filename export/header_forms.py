@@ -30,7 +30,7 @@ _BRACKETS = ((r"\[", r"\]"), (r"\(", r"\)"), ("<", ">"))
 _LETTERS_IN_BRACKETS = tuple(rf"(?<!\w){o}(?<level>{_LETTERS}){c}" for o, c in _BRACKETS)
 # A level in each of its spellings, with what must follow a word that stands by itself.
 _BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
-BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>])!?"
+BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>\]])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
 SOLE_LEVELS = frozenset("DIWNVidwnv")
 # A letter that the digits of the date follow at once, as glog writes it.

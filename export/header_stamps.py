@@ -160,6 +160,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         rf"\d\d-\d\d-\d\d {CLOCK}",
         ("%y-%m-%d %H:%M:%S", "%m-%d-%y %H:%M:%S", "%d-%m-%y %H:%M:%S"),
     ),
+    (rf"\d{{4}}[-/]\d\d[-/]\d\d \d\d?:\d\d{_SECONDS}(?:[.,]\d{{1,9}})? ?{_HALF}(?!\w)", ()),
     (rf"\d{{4}}-\d\d-\d\d (?:[AP]M|上午|下午|午前|午後|오전|오후) ?\d?{CLOCK[2:]}", ()),
     (r"(?:\d{4}-\d\d-\d\d|\d\d-\d\d-\d{4})[T ]\d\dh\d\dm\d\ds?", ()),
     (r"\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d", ("%Y-%m-%d %H.%M.%S",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from fluent_krone.reading.json_lines import read_json_line
@@ -11,6 +12,8 @@ from .guess import LineFormat
 from .header_times import compiled
 from .mixed_formats import Formats, reads
 
+# A day and a month in numbers, in either order; a year before them leaves no doubt.
+_DAY_AND_MONTH = re.compile(r"(?<!%Y[-/.])(?<!%y[-/.])%([dm])[-/.]%[dm]")
 # Lines that are shown of each format.
 _SHOWN = 3
 _WIDTH = 80
@@ -39,6 +42,9 @@ def _say_one(one: LineFormat, lines: Sequence[str], say: Callable[[str], None]) 
             f"{one.time_format} (--time-format {one.other_time_format!r} reads them the other "
             "way round)"
         )
+    elif one.time_format and (order := _DAY_AND_MONTH.search(one.time_format)):
+        first = {"d": "day", "m": "month"}[order[1]]
+        say(f"  times are read as {one.time_format}: the {first} comes first, as all of them tell")
     say("  what is stripped, and the message that is left:")
     for line in lines[:: max(1, len(lines) // _SHOWN)][:_SHOWN]:
         header, message = _split(one, line)

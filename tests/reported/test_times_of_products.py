@@ -292,12 +292,16 @@ def test_levels_of_php_that_have_several_words(tmp_path: Path) -> None:
     assert levels == ["notice", "warning", "fatal", "fatal"] * 6
 
 
-def test_a_level_in_angle_brackets_before_a_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "form", ["<{word}> [{time:%H:%M:%S}] pump{n} - ", "[{time:%Y-%m-%d %H:%M:%S} {letter}] pump: "]
+)
+def test_a_level_in_angle_brackets_or_in_those_of_the_time(form: str, tmp_path: Path) -> None:
     """Was wrong: such lines had no level."""
     path = tmp_path / "a.log"
     path.write_text(
         "".join(
-            f"<{('INFO', 'WARN')[n % 2]}> [{time:%H:%M:%S}] pump{n} - {text_of(n)}\n"
+            form.format(time=time, n=n, word=("INFO", "WARN")[n % 2], letter="IW"[n % 2])
+            + f"{text_of(n)}\n"
             for n, time in enumerate(MOMENTS)
         )
     )

@@ -174,6 +174,8 @@ def test_abbreviations_of_zones_and_those_in_brackets(
         "%m/%d/%Y, %H:%M {}",
         "[%d-%m-%Y %H:%M] pump: {}",
         "%y-%m-%d %H:%M INFO {}",
+        # with the half of the day behind a date that begins with its year
+        "%Y-%m-%d %I:%M:00.000 %p | INFO | {}",
     ],
 )
 def test_times_without_seconds(form: str, tmp_path: Path) -> None:
@@ -198,3 +200,27 @@ def test_dates_with_the_name_of_a_month(form: str, offset: int, tmp_path: Path) 
     hours, texts = read(tmp_path / "a.log", lines)
     assert hours == pytest.approx(hours_of(moments(20), offset))
     assert texts == [STEPS[n % 5] for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("%d/%m/%Y %H:%M:%S INFO {}", "the day comes first"),
+        ("%m-%d-%Y %H:%M:%S INFO {}", "the month comes first"),
+        ("%Y-%m-%d %H:%M:%S INFO {}", ""),
+        ("%y-%m-%d %H:%M:%S INFO {}", ""),
+    ],
+)
+@pytest.mark.parametrize("first", [1, 12])
+def test_which_of_day_and_month_comes_first_is_said(
+    first: int, form: str, said: str, tmp_path: Path
+) -> None:
+    """Was wrong: where the order of all dates told it, nothing was said."""
+    path = tmp_path / "a.log"
+    days = [datetime(2024, 2, first + n, 13, tzinfo=UTC) for n in range(8)]
+    path.write_text("".join(day.strftime(f"{form}\n").format(STEPS[0]) for day in days))
+    lines: list[str] = []
+    settle(Options(input=path, session_key=("tag",)), lines.append, len)
+    told = [line for line in lines if "comes first" in line]
+    assert len(told) == bool(said)
+    assert all(said in line for line in told)
