@@ -17,7 +17,7 @@ from .traces import Trace
 # What a fault does to a session's steps …
 STEP_KINDS = (
     "skip", "rework", "insert", "early", "late", "swap", "reverse", "truncated", "foreign",
-    "wrong_status",
+    "wrong_status", "new_line",
 )  # fmt: skip
 # … and to their times, values and severities, where the sessions have any.
 TIME_KINDS = ("slow", "slow_all", "pause", "stuck")
@@ -78,6 +78,7 @@ class Injector:
             "truncated": self._truncated,
             "foreign": self._foreign,
             "wrong_status": self._wrong_status,
+            "new_line": self._new_line,
         }
         self._timed: dict[str, Callable[[Trace], Trace | None]] = {
             "slow": self._slow,
@@ -174,6 +175,11 @@ class Injector:
                 break
         if others:
             keys[at] = self._pick(others)
+        return keys
+
+    def _new_line(self, keys: list[int]) -> list[int]:
+        """A message that no session of training has."""
+        keys.insert(self._at(len(keys) + 1), self._hierarchy.unknown)
         return keys
 
     def _unseen_status(self, session: Trace) -> Trace | None:

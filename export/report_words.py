@@ -47,6 +47,8 @@ _REMEDIES = {
     "in normal sessions for so few false alarms.",
     "truncated": "A session that breaks off is hardly noticed, since normal sessions end at many "
     "places.",
+    "new_line": "A session with a new message is hardly noticed, since new messages come in normal "
+    "sessions as well: each is reported once, by itself. A longer log would help.",
     "slow": "A slow step is hardly noticed, since the same step takes a very different time from "
     "session to session.",
     "pause": "A pause of an hour is hardly noticed, since normal sessions pause for as long.",

@@ -14,6 +14,7 @@ FAULTS = {
     "truncated": "the session breaks off",
     "foreign": "a step of another entity is added",
     "wrong_status": "a step has another status",
+    "new_line": "a message comes that no session of training has",
     "slow": "a step takes eight to fifty times as long",
     "slow_all": "every step takes eight times as long",
     "pause": "nothing happens for an hour between two steps",

@@ -20,7 +20,15 @@ def injector(seed: int, pool: tuple[int, ...] = POOL) -> Injector:
 
 @pytest.mark.parametrize(
     ("kind", "grows_by"),
-    [("skip", -1), ("rework", 1), ("insert", 1), ("early", 0), ("late", 0), ("swap", 0)],
+    [
+        ("skip", -1),
+        ("rework", 1),
+        ("insert", 1),
+        ("early", 0),
+        ("late", 0),
+        ("swap", 0),
+        ("new_line", 1),
+    ],
 )
 def test_faults_change_what_they_say(kind: str, grows_by: int) -> None:
     for seed in range(20):
@@ -46,6 +54,13 @@ def test_a_foreign_step_is_of_an_entity_that_the_session_lacks() -> None:
         assert damaged is not None
         (foreign,) = set(damaged.keys) - {OPEN, OPENED, CLOSE}
         assert foreign in (GOING, ARRIVED, BYE)
+
+
+def test_a_new_line_is_one_that_no_template_matches() -> None:
+    for seed in range(20):
+        damaged = injector(seed).inject(Trace(RIDE), "new_line")
+        assert damaged is not None
+        assert set(damaged.keys) - set(RIDE) == {tree().unknown}
 
 
 def test_truncation_keeps_a_beginning() -> None:
