@@ -55,12 +55,11 @@ _BACK_OFF_S = (60.0, 86_400.0)
 # How often a child that was killed is started again on the same records.
 _KILLED_AT_MOST = 3
 # Lines of an export that are logged; others may show records.
-_SAID = (
-    *("session key", "idle timeout", "mine:", "sequences:", "bundle:", "export:", "warning:"),
-    "note: Learnt as normal",
-)
+_SAID = ("session key", "idle timeout", "mine:", "sequences:", "bundle:", "export:", "warning:")
 # Behind this an export shows a record.
 _EXAMPLE = ", for example"
+# What an export says of failures, before it shows them.
+_FAILURES = "note: Learnt as normal"
 
 COLLECTING = "collecting"
 FITTING = "fitting"
@@ -365,6 +364,11 @@ class Learning:
 
     def _on_line(self, line: str) -> None:
         self._last_line = line
+        if line.startswith(_FAILURES):
+            _log.warning(
+                "lines that speak of a failure are learnt as normal, since they came while the "
+                "stream was collected; report.html in the bundle names them"
+            )
         level = logging.DEBUG
         if line.lstrip().startswith(_SAID):
             level = logging.INFO

@@ -326,8 +326,9 @@ def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(
         await until(lambda: rig.learning.phase == FITTING)
         bundle = await rig.service.bundle()
         # Nobody labels a stream: what may be a fault and is learnt as normal is told in the log.
-        assert "Learnt as normal" in caplog.text
-        assert "“gate: the door failed to close” (3 sessions)" in caplog.text
+        assert "lines that speak of a failure are learnt as normal" in caplog.text
+        report = (rig.folder.path / str(rig.folder.current) / "report.html").read_text()
+        assert "“gate: the door failed to close” (3 sessions)" in report
         assert bundle.input_settings.session_key == ("ride",)
         assert rig.folder.current is not None
         await rig.take("bad", *at_seconds("wrong", BAD))

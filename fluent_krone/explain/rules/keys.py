@@ -53,11 +53,8 @@ _TALK = (
 _NO_LINK = r"(?!(?:for|of|in|on|by|from|to|at|user|file|policy|column|field|für|von|pour|para)\s)"
 # A single word that may be a secret.
 _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))"
-# What was done with a secret that is told behind it.
-_TRIED = (
-    r"(?:attempt(?:s|ed)?|guess(?:es|ed)?|trie[sd]|try|entered|given|provided|supplied|used"
-    r"|typed|sent|submitted|received|presented|offered|seen|got)"
-)
+# What was done with a password that is told behind it.
+_TRIED = "(?:tried|entered|given|provided|supplied|used|typed)"
 # Words after which `code is 200` or `key is x` tells of no secret.
 _NO_CODES = (
     *("status", "error", "exit", "return", "response", "reply", "result", "reason"),
@@ -288,13 +285,13 @@ KEYS: tuple[Rule, ...] = (
         _MIXED,
         "<secret>",
     ),
-    # Password entered: hunter2. A number of attempts, or whether there was one, is no secret; nor
-    # is how many tokens a model used.
+    # Password entered: hunter2, password attempt: hunter2. How many attempts there were is no
+    # secret, and neither is whether a password was given.
     after(
-        rf"(?:{SECRET_KEYS})(?!(?<=token)s\s)s?\s{{1,4}}{_TRIED}(?:\s{{0,4}}[:=]|\s{{1,4}}(?:is|was|were):?)"
-        r"\s{1,4}",
-        rf"(?!(?:yes|true|false|once|twice|ok)(?![\w-])|[0-9]{{1,3}}(?!\S)){_WORD}"
-        rf"(?:,\s{{1,2}}{_MIXED}){{0,9}}",
+        rf"(?:passw(?:or)?ds?|passwd|passphrase|passcode)\s{{1,4}}"
+        rf"(?:{_TRIED}(?:\s{{0,4}}:|\s{{1,4}}(?:was|were):?)|(?:attempt|guess)s?\s{{0,4}}:)\s{{1,4}}",
+        rf"(?!(?:yes|true|false|once|twice|ok)(?![\w-])|[0-9]{{1,3}}(?:/[0-9]{{1,3}})?(?!\S)"
+        rf"|(?<=s: )[0-9]+(?!\S)){_WORD}(?:,\s{{1,2}}[^\s,;]+){{0,9}}",
         "<secret>",
     ),
     # Settings of command-line tools: config set --secret dbPassword hunter2.
