@@ -12,7 +12,8 @@ from fluent_krone.reading.accessor import field_getter, is_path, path_steps
 from fluent_krone.reading.field_names import spelled
 
 from .nested_fields import last_name, names_in, plain_names, values_of
-from .session_key import is_execution
+from .session_ids import NOUNS
+from .session_key import is_execution, is_identity
 
 # What logs of processes call a step; `concept:name` is its name in XES, their standard.
 ACTIVITY_NAMES = ("activity", "concept:name", "activity_name", "activity_id")
@@ -167,6 +168,25 @@ def is_beside(name: str) -> bool:
             # `$.risk.level` is how high the risk is.
             return not above or _OF_A_LOG.fullmatch(above) is not None
     return bool(_BESIDE.fullmatch(last)) or "," in name or is_execution(last)
+
+
+def are_identities(name: str, session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> bool:
+    """Whether the numbers of a field say which process, port or customer it was, as `_PID` does.
+
+    Such numbers are whole, whether they are numbers or texts of a table. That of a thing, as
+    `account` 1042, is the same in a whole session, for it might be an amount else. A number of
+    which there are few may name what happened, as `EventID` does.
+    """
+    values = values_of(name, sample)
+    numbers = [value for value in values if is_number(value)]
+    whole = (isinstance(value, int) or float(value).is_integer() for value in numbers)
+    if 2 * len(numbers) <= len(values) or not all(whole):
+        return False
+    last = last_name(name)
+    if is_identity(last):
+        return not _is_numbered(name, sample)
+    is_thing = NOUNS.fullmatch(last) is not None and not last.endswith("s")
+    return is_thing and name in _known_by_sessions([name], session_key, sample)
 
 
 def _surprise(values: Sequence[Hashable]) -> float:

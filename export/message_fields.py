@@ -21,6 +21,7 @@ from .event_names import (
     ACTIVITY_NAMES,
     FEW_VALUES,
     OF_A_NAME,
+    are_identities,
     is_beside,
     is_context,
     is_number,
@@ -284,6 +285,8 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
     forms = [masker.form(text.decode("utf-8", "replace")) for text in texts]
     found = []
     for name in _others(sample, {message, *session_key}):
+        if are_identities(name, session_key, sample):
+            continue
         get = field_getter(name)
         had = [
             (form, text, value)

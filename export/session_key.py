@@ -49,6 +49,13 @@ _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uid|uuid|guid)|[a-z](?:Id|ID|Uid|UID|Uu
 # where the word is no known noun.
 _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
 _NEARLY_ALL = 0.8
+# Names of numbers that say which one it was: of things, processes and users, of ports, of places in
+# a source and in a row.
+_IDENTITIES = re.compile(
+    r"(?:.*[-_. ])?(?:(?:pp?|t|e?u|e?g|login_?u|uu|gu)?id|[sd]?port|line(?:[-_. ]?no)?"
+    r"|seq(?:uence)?(?:[-_. ]?(?:no|nr|num(?:ber)?))?)",
+    re.I,
+)
 # An execution of a program: a session key where nothing better tells executions apart.
 _PROCESS = ("pid", "tid", "thread")
 _ID_WORD = re.compile(
@@ -297,3 +304,12 @@ def option_of(candidates: Sequence[Candidate]) -> str:
 def is_execution(name: str) -> bool:
     """Whether a field of that name holds the id of an execution."""
     return _EXECUTIONS.fullmatch(name) is not None
+
+
+def is_identity(name: str) -> bool:
+    """Whether a number in a field of that name says which one it was, and measures nothing.
+
+    >>> is_identity("_PID"), is_identity("orderId"), is_identity("Case ID"), is_identity("paid")
+    (True, True, True, False)
+    """
+    return _IDENTITIES.fullmatch(_snaked(name)) is not None

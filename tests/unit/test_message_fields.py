@@ -87,6 +87,44 @@ def test_data_beside_a_text_are_part_of_the_message(
     assert chosen([*requests(**fields)], message_field="message") == "message"
 
 
+@pytest.mark.parametrize("as_written", [int, str])
+@pytest.mark.parametrize(
+    ("name", "value", "is_said"),
+    [
+        # Wrong before: the number of a process, and that of a row, stood in each message.
+        ("_PID", lambda rng, n: rng.choice((4121, 4122)), False),
+        ("_UID", lambda rng, n: rng.choice((0, 1000)), False),
+        ("id", lambda rng, n: rng.randrange(1_000, 10_000), False),
+        ("Case ID", lambda rng, n: rng.randrange(1_000, 10_000), False),
+        ("orderId", lambda rng, n: 1_000 + 7 * (n // 4) % 97, False),
+        ("CODE_LINE", lambda rng, n: 40 + n % 2, False),
+        ("dst_port", lambda rng, n: rng.choice((22, 443, 8443)), False),
+        ("seq", lambda rng, n: n % 256, False),
+        # The number of a thing is the same in a whole session; another one is an amount.
+        ("account", lambda rng, n: 1_000 + 37 * (n // 4) % 97, False),
+        ("account", lambda rng, n: rng.randrange(900), True),
+        ("accounts", lambda rng, n: 1_000 + 37 * (n // 4) % 97, True),
+        ("amount", lambda rng, n: 1_000 + 37 * (n // 4) % 97, True),
+        # What was measured, and numbers that say how it went.
+        ("took_ms", lambda rng, n: rng.randrange(20, 40), True),
+        ("paid", lambda rng, n: rng.randrange(1_000, 10_000), True),
+        ("lines", lambda rng, n: rng.randrange(90), True),
+        ("humid", lambda rng, n: rng.randrange(40, 60), True),
+        ("event_id", lambda rng, n: (4624, 4634)[n % 2], True),
+    ],
+)
+def test_a_number_that_says_which_one_it_was_is_no_part_of_the_message(
+    name: str, value: Any, is_said: bool, as_written: Any
+) -> None:
+    records = requests(**{name: lambda rng, n: as_written(value(rng, n))})
+    assert chosen([*records]) == ("message," + name if is_said else "message")
+
+
+def test_a_fraction_is_a_measure_whatever_it_is_called() -> None:
+    records = requests(port_id=lambda rng, n: f"{rng.random():.3f}")
+    assert chosen([*records]) == "message,port_id"
+
+
 def test_a_field_that_the_text_says_already_is_left_out() -> None:
     records = [
         {"trace": "t", "message": f"answered {n % 7} in {n % 13} ms", "code": n % 7, "ms": n % 13}
