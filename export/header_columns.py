@@ -33,8 +33,12 @@ MAX_LEAD = 2
 # The first word of a message, as far as it is of letters; and how many of them are noted.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 _MOST_WORDS = 10
-# This many words that are the same in all lines are no header, where there is no time.
+# This many words that are the same in all lines are no header, where there is no time. Those with a
+# capital letter name a program, as in `Gateway Worker INFO …`.
+_WORD = re.compile(r"[a-z]+\Z")
 _WORDS_OF_SENTENCE = 2
+# Where more of them stand in a row, the first may have a capital letter.
+_SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -93,7 +97,7 @@ def _before_sentence(columns: list[Column]) -> list[Column]:
     """
     said = 0
     for number, column in enumerate(columns):
-        said = said + 1 if column.is_same_word else 0
+        said = said + 1 if column.is_same(_SMALL_WORD) else 0
         if said > MAX_LEAD:
             return columns[: number + 1 - said]
     return columns
@@ -110,7 +114,7 @@ def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
 def _is_sentence(columns: Sequence[Column]) -> bool:
     """Whether messages begin with the same words, before one that only looks like a level: `this is
     a warning`."""
-    return sum(column.is_same_word for column in columns) >= _WORDS_OF_SENTENCE
+    return sum(column.is_same(_WORD) for column in columns) >= _WORDS_OF_SENTENCE
 
 
 def _find_sole_level(columns: list[Column]) -> None:

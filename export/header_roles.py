@@ -56,7 +56,6 @@ _SAYS_WHAT = frozenset(
 )
 # Words before a message that say no more than that it is one.
 ANNOUNCING = frozenset(("msg", "message", "Message"))
-_SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 _NUMBERED = re.compile(r"[A-Za-z_-]+\d+\Z")
 _LETTER = re.compile(r".\Z")
 _LOGGER = re.compile(r"#?[A-Za-z_][\w$-]*(?:(?:\.|::|/|\\)[\w$*#<>-]+)+\Z")
@@ -138,10 +137,9 @@ class Column:
         """Whether names of several lengths are filled up with blanks to the same width."""
         return len(self.widths) == 1 and len({len(value) for value in self.values}) > 1
 
-    @property
-    def is_same_word(self) -> bool:
-        """Whether it is one and the same small word in all lines, as a sentence has it."""
-        return self.kind == "bare" and len(self.distinct) == 1 and self.share(_SMALL_WORD)
+    def is_same(self, form: re.Pattern[str]) -> bool:
+        """Whether it is one and the same bare word in all lines, of this form."""
+        return self.kind == "bare" and len(self.distinct) == 1 and self.share(form)
 
     @property
     def is_of_all(self) -> bool:
