@@ -87,12 +87,31 @@ _ALL_ALIKE = 20
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
 _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
-# A number with a unit, as in `80ms`, `1m3.5s` and `CRP 20 mg/l`; a month's name is none, and other
-# signs than letters are those of micro and of degrees.
-_UNIT_LETTER = r"(?:[A-Za-z]|\xc2[\xb5\xb0]|\xce\xbc)"
-_UNIT = rf"(?:%|(?!{MONTH}\b){_UNIT_LETTER}[A-Za-z]{{0,7}}(?:/[A-Za-z]{{1,4}})?)"
+# A number with a unit, as in `80ms`, `1m3.5s` and `CRP 20 mg/l`: units of time, of sizes and rates,
+# and of what sensors and laboratories measure. No unit is one hexadecimal digit, as in `48213b`,
+# and one capital stands right behind its number, unlike the W of `12 W Main St`.
+_UNITS = (
+    *("%", "ns", "us", "µs", "μs", "ms", "s", "secs?", "seconds?", "m", "mins?", "minutes?", "h"),
+    *("hrs?", "hours?", "days?", "bytes?", "[kKMGT]i?B", "[kKMGT]?bps", "[kKMG]?bits?", "[kMG]?Hz"),
+    *(
+        "rpm",
+        "[mk]V",
+        "mA",
+        "[mkM]W",
+        "k?Wh",
+        "°[CF]",
+        "m?bar",
+        "[hk]?Pa",
+        "psi",
+        "k?g",
+        "[mu]g",
+        "µg",
+    ),
+    *("m?l", "m?L", "d[lL]", "mmol", "[cmk]m", "mph", "px", "fps", "dBm?", "ppm", "bpm", "mmHg"),
+)
+_UNIT = rf"(?: ?(?:{'|'.join(_UNITS)})(?:/(?:s|sec|min|h|d?[lL]|ml))?|[VWL])"
 _MEASURE = re.compile(
-    rf"(?<![\w.:/-])(?:[-+]?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})? ?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
+    rf"(?<![\w.:/-])(?:[-+]?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
 )
 _AMOUNT = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?")
 # A value that is one word, as a template's wildcard takes it, or a name of a few.

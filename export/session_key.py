@@ -50,9 +50,10 @@ _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uid|uuid|guid)|[a-z](?:Id|ID|Uid|UID|Uu
 _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
 _NEARLY_ALL = 0.8
 # Names of numbers that say which one it was: of things, processes and users, of ports, of places in
-# a source and in a row.
+# a source and in a row, and parts of a date, which are others on the next day.
 _IDENTITIES = re.compile(
     r"(?:.*[-_. ])?(?:(?:pp?|t|e?u|e?g|login_?u|uu|gu)?id|[sd]?port|line(?:[-_. ]?no)?"
+    r"|year|month|week|(?:week)?day|hour"
     r"|seq(?:uence)?(?:[-_. ]?(?:no|nr|num(?:ber)?))?)",
     re.I,
 )

@@ -61,6 +61,17 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         ({"cost": lambda rng, n: str(rng.randrange(900))}, "message,cost"),
         # Dates, codes and names with numbers are no measures.
         ({"born": lambda rng, n: f"{1 + n % 28:02d} Mar {1950 + n % 70}"}, "message"),
+        ({"due": lambda rng, n: f"{1 + n % 28} October 2024"}, "message"),
+        (
+            {"street": lambda rng, n: f"{1 + n % 90} {rng.choice(('Main St', 'W Main St'))}"},
+            "message",
+        ),
+        (
+            {"code": lambda rng, n: f"{rng.randrange(10_000, 90_000)}{rng.choice('abcdef')}"},
+            "message",
+        ),
+        ({"visit": lambda rng, n: f"{1 + n % 12} {rng.choice(('AM', 'PM'))}"}, "message"),
+        ({"Day": lambda rng, n: "14"}, "message"),
         ({"seat": lambda rng, n: f"row-{rng.randrange(900)}"}, "message"),
         ({"release": lambda rng, n: f"{rng.randrange(90)}.{rng.randrange(9)}.1"}, "message"),
         # What records of any form have says where a session ran.
