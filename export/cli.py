@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -398,7 +399,9 @@ def _with_output(options: Options) -> Options:
 def _suggest(flags: argparse.Namespace) -> None:
     if flags.child:
         run_as_child(None)
-    print(as_line(suggest(Options(**_given(flags)), print)))
+    with tempfile.TemporaryDirectory(prefix="krone-suggest-") as work:
+        options = _with_pipes_as_files(Options(**_given(flags)), Path(work))
+        print(as_line(suggest(options, print)))
 
 
 def _fit(flags: argparse.Namespace) -> None:

@@ -452,19 +452,32 @@ def test_all_lines_of_a_pipe_are_read(form: str, tmp_path: Path) -> None:
     assert None not in times
 
 
-def test_an_export_of_a_pipe(tmp_path: Path) -> None:
-    """Was wrong: an export, which reads its input several times, ended with a stack trace."""
-    work = tmp_path / "w"
+def three_steps() -> str:
     steps = ("accepted", "paid", "sent")
-    text = "".join(
+    return "".join(
         f"2024-10-15 13:{n // 60:02d}:{n % 60:02d} INFO app: order {n // 3} {steps[n % 3]}\n"
         for n in range(600)
     )
-    with pipe_of(text, tmp_path / "pipe") as path:
+
+
+def test_an_export_of_a_pipe(tmp_path: Path) -> None:
+    """Was wrong: an export, which reads its input several times, ended with a stack trace."""
+    work = tmp_path / "w"
+    with pipe_of(three_steps(), tmp_path / "pipe") as path:
         options = ["--input", str(path), "--session-key", "/order ([0-9]+)/"]
         assert main(["mine", "--work", str(work), *options]) == 0
     found = json.loads((work / "templates.json").read_text())["templates"]
     assert [row["count"] for row in found] == [200] * 3
+
+
+def test_a_session_key_is_suggested_for_a_pipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Was wrong: it waited for ever at its second look at the pipe."""
+    with pipe_of(three_steps(), tmp_path / "pipe") as path:
+        assert main(["suggest", "--input", str(path)]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "order" in found["session_key"][0]
 
 
 @pytest.mark.parametrize(
