@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -102,10 +103,14 @@ def read(guess: LineFormat | None, path: Path) -> Iterator[dict[str, Any]]:
 OTHERS = ("Using default configuration", "  ____  _   _ ", "Loading plugin 7", "* caching module 3")
 
 
-@pytest.mark.parametrize("row", FORMS[::8], ids=[row["format"] for row in FORMS[::8]])
+# Every eighth form by its name, so that a form added to the table does not change the sample.
+SAMPLE = [row for row in FORMS if crc32(row["format"].encode()) % 8 == 0]
+
+
+@pytest.mark.parametrize("row", SAMPLE, ids=[row["format"] for row in SAMPLE])
 def test_a_header_is_found_although_every_fourth_line_has_none(row: Mapping[str, str]) -> None:
     """Was wrong: of 233 forms, 112 were no longer found, since a column had to be in 9 of 10
-    lines.
+    lines. Of all 333 forms, 6 still are not, or not with the same header.
     """
     rng = Random(9)
     lines = [line for line, _ in written(row)]
