@@ -124,6 +124,9 @@ def _without_seconds() -> Iterator[tuple[str, tuple[str, ...]]]:
             )
 
 
+# They are also what messages speak of, so they are times only where the header begins with them.
+WITHOUT_SECONDS = tuple(_without_seconds())
+
 # (pattern, strptime formats to try). Without a format the record reader reads the time as it is.
 # Of several formats the one is taken that reads most of the lines and steps back least; to each
 # of them a fraction and an offset are added where the lines have them.
@@ -138,7 +141,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"\d{{4}}-(?:W\d\d-\d|\d{{3}})T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     # without seconds
     (r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?![\d:.,h])", ()),
-    *_without_seconds(),
+    *WITHOUT_SECONDS,
     (r"\d\d?\.\d\d?\.\d{4} klo \d\d?[.:]\d\d[.:]\d\d", ()),
     (rf"\d{{4}}\. ?{MONTH_NAME} \d\d?\. {CLOCK}", ()),
     (rf"\d{{8}}T\d{{6}}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),

@@ -26,6 +26,14 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 _STAMPS = [(shape, formats, compiled(shape)) for shape, formats in header_stamps.TIMES]
 _YEARLESS = [(shape, compiled(shape)) for shape in header_stamps.YEARLESS]
+_WITHOUT_SECONDS = {shape for shape, _ in header_stamps.WITHOUT_SECONDS}
+# What may stand before a time without seconds: a number, and brackets that begin with a letter, a
+# level, or a day.
+_BEGINS = re.compile(
+    r"(?:\d{1,10} )?"
+    rf"(?>\[[A-Za-z][^\[\]:]*\]|{shapes.LEVEL_WORDS}(?!\w)|{header_stamps.DAY}\b|<\d{{1,3}}>"
+    r"|(?i:time|ts|timestamp|date|t)=|\W)*"
+)
 # What has a clock, and what has a zone of its own: a number behind that is the message's.
 _CLOCK = r":\d\d"
 _OF_ZONES = ("[+-]", "/[A-Z]")
@@ -42,6 +50,8 @@ def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
             found = pattern.match(line, opened.end())
             # A clock before which AM or PM would say another time is not read in part.
             if found and not header_stamps.HALF_BEHIND.match(line, found.end()):
+                if shape in _WITHOUT_SECONDS and not _BEGINS.fullmatch(line, 0, opened.end()):
+                    continue
                 stamp, end = _time_group(line, found, shape, formats)
                 yield "time", opening + stamp, end
         for shape, pattern in _YEARLESS:

@@ -80,7 +80,16 @@ _BEHIND_WORDS = re.compile(
 )
 # A clock without a date, perhaps in brackets or behind a level, a word, the number of a process, or
 # something in brackets; and a clock with am or pm, as Go's `1:00PM`.
-_NAME_IN_BRACKETS = r"(?:\[[^\[\]]{1,40}\] *|<[A-Za-z]{3,10}> *)"
+# A date in brackets is no name: then the clock is of that day, and not of the file's.
+_MONTH_OR_DAY = (
+    r"(?i:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+    r"(?:[a-z]*day)?)"
+)
+_DATE_IN_NAME = rf"(?<![A-Za-z]){_MONTH_OR_DAY}(?![A-Za-z])|(?<=[ ,])\d|\d[./]\d|(?<!\d)(?:19|20)\d\d-"
+_NAME_IN_BRACKETS = (
+    rf"(?:\[(?![^\[\]]*?(?:{_DATE_IN_NAME}))[A-Za-z][^\[\]]{{0,39}}\] *|<[A-Za-z]{{3,10}}> *)"
+)
 _CLOCK_ONLY = re.compile(
     rf"(?:\[?[A-Z]{{4,8}}(?: *\])? +| *[A-Za-z][\w.-]{{0,19}} +(?=\[)| *\d{{1,10}} +"
     rf"|{_NAME_IN_BRACKETS})?[\[(<]?"
@@ -88,7 +97,7 @@ _CLOCK_ONLY = re.compile(
     r"(?:[.,:](?P<fraction>\d{1,9}))?(?=[\s\])>|,:]|Z)"
 )
 _KITCHEN = re.compile(
-    rf"{_NAME_IN_BRACKETS}?\[?"
+    rf"(?:{_NAME_IN_BRACKETS}(?=\[?\d\d?:\d\d:))?\[?"
     r"(?P<hour>1[0-2]|0?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?P<fraction>)"
     r" ?(?P<half>[AP])M(?=[\s:\]])"
 )

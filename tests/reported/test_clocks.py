@@ -40,6 +40,8 @@ def moments(text: str, folder: Path, written: datetime = WRITTEN) -> list[str]:
         "INFO  13:00:00,123 started",
         "[INFO ] 13:00:00.123 routines.Job- started",
         "[Server:node-1] 13:00:00,123 INFO [a.Pump] started",
+        "[pool-1-thread-2] 13:00:00,123 INFO started",
+        "[Marketing] [13:00:00.123] started",
         "<INFO> [13:00:00.123] pump - started",
         "  log   [13:00:00.123] [info][http] started",
         "[13:00:00:123] [Server thread/INFO]: started",
@@ -83,7 +85,16 @@ def test_a_file_that_was_last_written_behind_midnight(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["ratio 13:00:00 of 7", "1300:00 no clock", "25:00:00 INFO no clock"]
+    "line",
+    [
+        *("ratio 13:00:00 of 7", "1300:00 no clock", "25:00:00 INFO no clock"),
+        # Were wrong: dates in brackets were taken for names, and their clocks for those of today.
+        *("[2024-09-30] 13:00:00 INFO paid", "[30/Sep/2024] 13:00:00 INFO paid"),
+        *("[30.09.2024] 13:00:00 INFO paid", "[20240930] 13:00:00 INFO paid"),
+        *("[09-30] 13:00:00 INFO paid", "[Sep 30] 13:00:00 INFO paid", "[Monday] 13:00:00 paid"),
+        *("[run 2024-09-30] 13:00:00 INFO paid", "[sep-30] 1:00:00 PM paid"),
+        *("[0.123] 13:00:00 INFO paid", "[Job] 12:30 PM lunch"),
+    ],
 )
 def test_what_is_no_clock(line: str, tmp_path: Path) -> None:
     assert moments(f"{line}\n", tmp_path) == [""]

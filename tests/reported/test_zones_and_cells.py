@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from export.first_pass import timed
+from export.guess import guess_line_format
 from export.source import settle
 from export.stages import Options
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.levels import RANKS, levels_of
-from fluent_krone.reading.records import RecordReader
+from fluent_krone.reading.records import InputSettings, RecordReader
 
 # An afternoon on which the day is no month, so that its date can be read in one way only.
 T0 = datetime(2024, 10, 15, 13, tzinfo=UTC)
@@ -174,6 +175,8 @@ def test_abbreviations_of_zones_and_those_in_brackets(
         "%m/%d/%Y, %H:%M {}",
         "[%d-%m-%Y %H:%M] pump: {}",
         "%y-%m-%d %H:%M INFO {}",
+        "INFO [main] %d.%m.%Y %H:%M - {}",
+        "7 Informational %m/%d/%Y %H:%M {}",
         # with the half of the day behind a date that begins with its year
         "%Y-%m-%d %I:%M:00.000 %p | INFO | {}",
     ],
@@ -184,6 +187,27 @@ def test_times_without_seconds(form: str, tmp_path: Path) -> None:
     lines = [time.strftime(form).format(STEPS[n % 5]) for n, time in enumerate(times)]
     hours, _ = read(tmp_path / "a.log", lines)
     assert hours == pytest.approx(hours_of(times))
+
+
+@pytest.mark.parametrize(
+    ("header", "date"),
+    [
+        ("13:00:00 INFO ", "due 15/10/2024 12:00 for"),
+        ("13:00:00 INFO ", "[15/10/2024 12:00]"),
+        ("1:00:00 PM INFO ", "report of 15.10.2024 12:00"),
+        ("INFO pump: ", "booked 15.10.24 12:00 for"),
+        ("INFO pump: ", "15-10-24 12:00 for"),
+    ],
+)
+def test_a_date_in_a_message_is_not_the_time_of_its_line(header: str, date: str) -> None:
+    """Were right, then wrong: all lines were of 12:00, and their messages had lost the date."""
+    lines = [f"{header}{date} {STEPS[n % 5]}" for n in range(20)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    settings = InputSettings(session_key=("tag",), line_format=guess.line_format)
+    message = RecordReader(settings).read(b"", {b"message": lines[0].encode()})[0].decode()
+    assert message == f"{date} {STEPS[0]}"
+    assert not guess.time_format
 
 
 @pytest.mark.parametrize(
