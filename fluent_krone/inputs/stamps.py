@@ -86,7 +86,9 @@ _MONTH_OR_DAY = (
     r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
     r"(?:[a-z]*day)?)"
 )
-_DATE_IN_NAME = rf"(?<![A-Za-z]){_MONTH_OR_DAY}(?![A-Za-z])|(?<=[ ,])\d|\d[./]\d|(?<!\d)(?:19|20)\d\d-"
+_DATE_IN_NAME = (
+    rf"(?<![A-Za-z]){_MONTH_OR_DAY}(?![A-Za-z])|(?<=[ ,])\d|\d[./]\d|(?<!\d)(?:19|20)\d\d-"
+)
 _NAME_IN_BRACKETS = (
     rf"(?:\[(?![^\[\]]*?(?:{_DATE_IN_NAME}))[A-Za-z][^\[\]]{{0,39}}\] *|<[A-Za-z]{{3,10}}> *)"
 )
