@@ -10,13 +10,13 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from fluent_krone.reading.time_words import ABBREVIATIONS
+from fluent_krone.reading.time_words import ZONES_IN_LINES
 
 CLOCK = r"\d\d:\d\d:\d\d"
 _FRACTION = r"(?:[.,:']\d{1,9})?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 # Those that the record reader knows: three capitals that end in T may be a word, as in `GET /`.
-_ZONE_NAME = rf"(?:{'|'.join(name for name in ABBREVIATIONS if len(name) > 1)})"
+_ZONE_NAME = rf"(?:{'|'.join(name for name in ZONES_IN_LINES if len(name) > 1)})"
 # UTC+2, GMT-03:30
 _ZONE_OFFSET = r"(?:[+-]\d\d?(?::?\d\d)?)?"
 _ZONE_IN_BRACKETS = rf" \({_ZONE_NAME}\)"

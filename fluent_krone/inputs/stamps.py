@@ -27,13 +27,13 @@ from pathlib import Path
 from ..errors import RecordError
 from ..reading.date_order import day_comes_before_month, day_comes_first, is_ambiguous
 from ..reading.json_lines import read_json_line
-from ..reading.time_words import ABBREVIATIONS, month_of
+from ..reading.time_words import ZONES_IN_LINES, month_of
 from ..reading.times import TimeReader
 from .files import written_ns
 
 _log = logging.getLogger(__name__)
 # A zone behind a clock; an abbreviation, where it cannot be the name of a host.
-_ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ABBREVIATIONS)}|UTC|GMT)(?=:)))?"
+_ZONE = rf"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\S)|(?:{'|'.join(ZONES_IN_LINES)}|UTC|GMT)(?=:)))?"
 # `Jun  9 06:06:01`, klog's `I0609 06:06:01.5`, `06-09 06:06:01.5`, `[06.09 06:06:01]`, each perhaps
 # behind `<34>`; `Oct-15 13:00:00.5`, `15-Oct 13:00`, MikroTik's `oct/15 13:00:00`
 _YEARLESS = re.compile(

@@ -75,6 +75,13 @@ ABBREVIATIONS = {
     "AKDT": -8.0,
     "HST": -10.0,
 }
+# Those that are words or acronyms too: behind a time in a line of text, they begin its message.
+# They are zones only where a field holds nothing but a time.
+_WORDS_TOO = {
+    *("CAT", "CHST", "CLT", "EAT", "IDT", "KRAT", "MYT", "NDT", "NST", "PETT", "SAMT", "UYT"),
+    *("UZT", "WAT"),
+}
+ZONES_IN_LINES = tuple(name for name in ABBREVIATIONS if name not in _WORDS_TOO)
 # Before noon and after noon, as Chinese, Japanese and Korean have them.
 HALVES = {"上午": "a", "午前": "a", "오전": "a", "下午": "p", "午後": "p", "오후": "p"}
 

@@ -5,6 +5,7 @@ Were read right, then wrong: what was added for some logs also took what others 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_milliseconds_behind_a_date_and_its_clock(form: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("zone", "offset"),
-    [("EAT", 3), ("WAT", 1), ("(EDT)", -4), ("(CEST)", 2), ("YEKT", 5), ("CLT", -4), ("NDT", -2.5)],
+    [("OMST", 6), ("(EDT)", -4), ("(CEST)", 2), ("YEKT", 5), ("CLST", -3), ("IRST", 3.5)],
 )
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S"])
 def test_abbreviations_of_zones_and_those_in_brackets(
@@ -165,6 +166,19 @@ def test_abbreviations_of_zones_and_those_in_brackets(
     hours, texts = read(tmp_path / "a.log", lines)
     assert hours == pytest.approx(hours_of(moments(5), offset))
     assert texts == [*STEPS]
+
+
+@pytest.mark.parametrize("word", ["CLT", "CAT", "EAT", "IDT", "NST", "PETT"])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%b %d %H:%M:%S"])
+def test_a_word_behind_a_time_is_no_zone(form: str, word: str, tmp_path: Path) -> None:
+    """Were right, then wrong: such lines were hours away from those beside them."""
+    lines = [f"{time:{form}} {('SRV', word)[n % 2]}: on" for n, time in enumerate(moments(8))]
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    os.utime(path, (T0.timestamp() + 60, T0.timestamp() + 60))
+    reader = RecordReader(settle(Options(input=path, session_key=("tag",)), len, len))
+    times = [(time_ns or 0) / 10**9 for time_ns, _ in timed(read_events(path), reader)]
+    assert times == [time.timestamp() for time in moments(8)]
 
 
 @pytest.mark.parametrize(
