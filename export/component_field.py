@@ -17,6 +17,8 @@ from fluent_krone.reading.field_names import COMPONENT_NAMES, spelled
 from .event_names import MOST_OF_SHORT
 from .nested_fields import last_name, plain_fields
 
+# The last two are those of Windows, of the program that wrote the event.
+_NAMES = (*COMPONENT_NAMES, "providername", "sourcename")
 # The name of a level, beside which Monolog and Python's logging write that of the logger.
 _BESIDE_LEVEL = "levelname"
 _OF_MONOLOG, _OF_PYTHON = "channel", "name"
@@ -42,9 +44,9 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
         if is_path(name):
             # `logger.name`, nested in whatever else
             written.setdefault("".join(map(str, path_steps(name)[-2:])).lower(), name)
-    sure: tuple[str, ...] = COMPONENT_NAMES
+    sure: tuple[str, ...] = _NAMES
     if _BESIDE_LEVEL in written:
-        sure = (*COMPONENT_NAMES, _OF_MONOLOG)
+        sure = (*_NAMES, _OF_MONOLOG)
         if not is_path(written.get(_OF_PYTHON, "$.")):
             sure = (_OF_PYTHON, *sure)
     for beside, name in _OF_SHORT_NAMES:

@@ -7,7 +7,6 @@ others as they are written.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 _SIGNS = re.compile(r"[\W_]")
 
@@ -38,13 +37,9 @@ COMPONENT_NAMES = (
     *("component", "componentname", "logger", "loggername", "loglogger", "sourcecontext"),
     *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
     *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
-    # Windows: the program that wrote the event
-    *("providername", "sourcename"),
 )
 
 
-# Records have few names; where they are data, this many are remembered.
-@lru_cache(maxsize=1024)
 def spelled(name: str) -> str:
     """A field's name without capitals and signs, however it is written.
 

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from .field_names import COMPONENT_NAMES, LEVEL_FIELDS, MESSAGE_NAMES, TIME_NAMES, spelled
+from .field_names import COMPONENT_NAMES, LEVEL_FIELDS, MESSAGE_NAMES, spelled
 
+# The names of a time, the surest first.
+_TIMES = (
+    *("time", "timestamp", "@timestamp", "ts", "datetime", "date", "asctime", "eventTime"),
+    *("t", "@t"),
+)
 # Log4j's name of a time in milliseconds; others call so how long something took. No log is from
 # before 1990.
 _MILLIS, _EARLIEST_MS = "timeMillis", 631_152_000_000
-# The other names of a time, the surest first.
-_TIMES = (*(name for name in TIME_NAMES if name != _MILLIS), "date", "t")
+# The usual names of a logger, the surest first; those in other spellings come behind them, so that
+# most lines need none spelled.
+_COMPONENTS = (
+    *("component", "logger", "loggerName", "logger_name", "log.logger", "module"),
+    "SourceContext",
+)
 # pino and bunyan call a logger so, beside the process.
 _NAME, _BESIDE_A_NAME = "name", frozenset(("pid", "hostname"))
+# Longer names are no logger's. Names may be data, so only this many are remembered.
+_LONGEST, _MOST_NAMES = 40, 1024
 _LEVELS = (*map(bytes.decode, LEVEL_FIELDS), "level_value")
 # Fields that say where a line was written, or repeat the stack of an error.
 _BESIDE = frozenset(
@@ -72,11 +84,17 @@ def _time_name(record: Mapping[str, Any]) -> str | None:
 
 
 def _component_name(record: dict[str, Any]) -> str | None:
-    written = {spelled(name): name for name in reversed(record)}
-    names = [written[name] for name in COMPONENT_NAMES if name in written]
-    if record.keys() >= _BESIDE_A_NAME:
-        names.append(_NAME)
-    return _first(names, record)
+    found = _first(_COMPONENTS, record)
+    if found is None and record.keys() >= _BESIDE_A_NAME:
+        found = _first((_NAME,), record)
+    if found is None:
+        names = [name for name in record if len(name) <= _LONGEST and _is_plain(record[name])]
+        written = {_spelled(name): name for name in reversed(names)}
+        found = next((written[name] for name in COMPONENT_NAMES if name in written), None)
+    return found
+
+
+_spelled = lru_cache(maxsize=_MOST_NAMES)(spelled)
 
 
 def _first(names: Iterable[str], record: Mapping[str, Any]) -> str | None:
