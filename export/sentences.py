@@ -59,8 +59,11 @@ _CAUSE = re.compile(r"[\w.$]*[\w$](?:Exception|Error)\b")
 _TIMED_OUT = re.compile(r"tim(?:e|ed|es|ing)[ -]?out", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z]{2}")
 # Stems that lost a silent `e` before their ending: `creat|ed`, `believ|ing`.
+# Behind two vowels and behind `e` none is lost (`repeat|ed`, `enter|ed`), but for `requir|ed`,
+# `initiat|ed`, `creat|ed` and `adher|ed`.
 _LOST_E = re.compile(
-    r"(?:(?<![aeiou])[aiou][tz]|[cvuz]|[^aeiou]s|[^n]g|[bdgkpt]l|(?<![aeiou])[aiou]r|[aeiou]s)$"
+    r"(?:(?:(?<![aeiou])|(?<=qu))[aiou][rt]|(?:[iu]|cre|ine|rme)at|(?:[do]h|rf)er"
+    r"|[cvuz]|[^n]g|[bdgkpt]l|s)$"
 )
 _ENDINGS = ("ing", "ied", "ies", "ed", "es", "s")
 _NEW_CLAUSE = (": ", ". ", "; ", "* ")
@@ -77,10 +80,11 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
         parts = _PARTS.findall(method[2])
         return method[1], lemma(parts[0]) or method[2]
     label, rest = _take_labels(text)
-    if sentence := _SAID.search(rest):
-        rest = sentence[1]
-    elif named := _of_pairs(rest):
-        return label or named[0], named[1]
+    if _is_of_pairs(rest):
+        if sentence := _SAID.search(rest):
+            rest = sentence[1]
+        elif named := _of_pairs(rest):
+            return label or named[0], named[1]
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest
@@ -99,14 +103,25 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
     return entity, tokens[at].verb or NONE
 
 
+def _is_of_pairs(text: str) -> bool:
+    """Whether a text has no words of its own beside its pairs.
+
+    >>> _is_of_pairs('msg="connection refused" code=<num>')
+    True
+    >>> _is_of_pairs('failed to connect to <ip> msg="connection refused"')
+    False
+    """
+    return _LETTERS.search(WILDCARD.sub("", _PAIR.sub("", text))) is None
+
+
 def _of_pairs(text: str) -> tuple[str, str] | None:
-    """Entity and action of a line that is made of pairs alone; None of any other line.
+    """Entity and action that the pairs of a line name; None where none names an action.
 
     >>> _of_pairs("sev=INFO saga=<id> step=open state=begun amount=<num>")
     ('', 'open')
     """
     pairs = [(found[1], found[2].strip('"')) for found in _PAIR.finditer(text)]
-    if len(pairs) < _FEWEST_PAIRS or _LETTERS.search(WILDCARD.sub("", _PAIR.sub("", text))):
+    if len(pairs) < _FEWEST_PAIRS:
         return None
     words_of = [(name, value) for name, value in pairs if _LETTERS.match(value)]
     action = next((value for name, value in words_of if _HAPPENED.fullmatch(name)), None)

@@ -78,6 +78,10 @@ TEMPLATES = [
         ("saga=<id> step=debit state=done took=<num>", "none", "debit", "completed"),
         ("sev=WARN saga=<id> step=credit state=failed took=<num>", "none", "credit", "failed"),
         ('job=<id> service=loader task="copy table" rows=<num>', "loader", "copy table", "none"),
+        # A pair behind a sentence is no sentence.
+        ('failed to connect to <ip> msg="connection refused"', "msg", "connect", "refused"),
+        ('user <*> sent message="hello there"', "user", "send", "none"),
+        ('created order <id> text="gift for Ann"', "order", "create", "none"),
     ],
 )
 def test_reads_a_line_as_an_operator_would(
@@ -148,6 +152,14 @@ def test_one_spelling_for_each_entity() -> None:
         ("offered", "offer"),
         ("rebooting", "reboot"),
         ("cloned", "clone"),
+        ("squared", "square"),
+        ("quoted", "quote"),
+        ("inquired", "inquire"),
+        ("recreating", "recreate"),
+        ("irradiated", "irradiate"),
+        ("punctuated", "punctuate"),
+        ("permeated", "permeate"),
+        ("adhered", "adhere"),
         ("string", None),
         ("packet", None),
     ],
