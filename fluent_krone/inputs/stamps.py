@@ -106,8 +106,10 @@ _KITCHEN = re.compile(
 _HALF_A_DAY_S = 43_200
 # A day begins up to this much later in other zones than in that of the file's date.
 _ZONES = timedelta(hours=14)
-# As many characters at the begin of a line tell whether its day may be another one.
-_HEAD = 6
+# A few days behind the file's date are those of a clock that was not set, as a device has it that
+# begins at `Jan  1 00:00:07`, unless the file was written soon after them.
+_STRAY_DAYS = 3
+_NEAR = timedelta(days=31)
 # Half a year: what leads further back or ahead is nearer with another year.
 _HALF = timedelta(days=183)
 # Years back in which there is a leap day for sure, which a 29 February needs.
@@ -249,28 +251,35 @@ class Stamps:
                 break
         else:
             return None
-        last = self._last_behind(moment)
+        last, days_ahead = self._last_behind(moment)
         if last.year == moment.year or last <= self._latest:
             return moment
         too_far = last.year - self._latest.year
         if last - timedelta(days=_YEAR * too_far) > self._latest:
             too_far += 1
+        early = self._latest - (last - timedelta(days=_YEAR * too_far))
+        if days_ahead <= _STRAY_DAYS and early > _NEAR:
+            return moment
         return _moment(moment.year - too_far, stamp) or moment
 
-    def _last_behind(self, first: datetime) -> datetime:
-        """The moment of the file's last stamp, if its first one is of this moment.
+    def _last_behind(self, first: datetime) -> tuple[datetime, int]:
+        """The moment of the file's last stamp, if its first one is of this moment, and how many
+        days of stamps then lie after the file's own date.
 
-        Lines of one day are not looked at.
+        Further lines of one day are not looked at.
         """
         moment = first
-        head = ""
+        days_ahead = set()
+        day, place = "", slice(1)
         for line in self._again():
-            if line[:_HEAD] == head:
+            if line[place] == day:
                 continue
-            head = line[:_HEAD]
             if found := _stamp_without_year(line):
+                day, place = found["day"], slice(*found.span("day"))
                 moment = _next(self._stamp(found), moment) or moment
-        return moment
+                if moment > self._latest:
+                    days_ahead.add(moment.date())
+        return moment, len(days_ahead)
 
 
 def _next(stamp: str, before: datetime) -> datetime | None:

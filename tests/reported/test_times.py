@@ -266,7 +266,13 @@ def test_yearless_stamps_take_the_year_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", ["2025-02-01", "2024-12-31", "2025-10-01"])
-@pytest.mark.parametrize("form", ["%b %d %H:%M:%S host app: a", "%m-%d %H:%M:%S.000 1 1 I Tag: a"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("%b %d %H:%M:%S host app: a", "%m-%d %H:%M:%S.000 1 1 I Tag: a"),
+        *("INFO %m-%d %H:%M:%S.000 a", "app[1]: %b %d %H:%M:%S.000 a"),
+    ],
+)
 def test_a_log_of_several_years_ends_when_its_file_was_written(
     form: str, written: str, tmp_path: Path
 ) -> None:
@@ -278,6 +284,17 @@ def test_a_log_of_several_years_ends_when_its_file_was_written(
     os.utime(path, (last.timestamp(), last.timestamp()))
     times = [time_ns for time_ns, _ in read_events(path)]
     assert times == [int(moment.timestamp()) * 10**9 for moment in moments]
+
+
+def test_a_clock_that_was_not_set_moves_no_other_line_by_a_year(tmp_path: Path) -> None:
+    """Were right, then wrong: all lines were of 2023."""
+    days = [datetime(2024, 10, day, 12, tzinfo=UTC) for day in range(10, 28)]
+    path = tmp_path / "app.log"
+    stamps = [f"{day:%b %d %H:%M:%S} host app: a" for day in days]
+    path.write_text("\n".join([*stamps, *["Jan  1 00:00:07 host kernel: booting"] * 5]))
+    os.utime(path, (days[-1].timestamp(), days[-1].timestamp()))
+    times = [time_ns for time_ns, _ in read_events(path)]
+    assert times[: len(days)] == [int(day.timestamp()) * 10**9 for day in days]
 
 
 @pytest.mark.parametrize(
