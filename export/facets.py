@@ -85,6 +85,8 @@ _CODE = re.compile(rb"[1-6][0-9]{2}")
 # A code of one number, of two, as a version, or, as in mail, of three.
 _NUMBER = re.compile(rb"-?[0-9]{1,5}|[0-9]\.[0-9](?:\.[0-9]{1,3})?")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z_-]{0,30}")
+# Names have capital letters, those of films as those of persons.
+_CAPITAL, _CAPITAL_WITHIN = re.compile(rb"[A-Z]"), re.compile(rb"\s[A-Z]")
 _PHRASE = re.compile(rb"[A-Za-z\x80-\xff][A-Za-z\x80-\xff ,;:'_/-]{0,60}")
 _METHOD = re.compile(rb"GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT")
 
@@ -232,13 +234,24 @@ def _facet(template: str, place: int, values: _Values) -> Callable[[bytes], tupl
     named = _says(found[0], before)
     if not seen or (len(seen) == 1 and not named) or not _are_states(before, seen):
         return None
-    return _as_it_is if _say_how_it_went(found[0], seen, named=named) else None
+    if found[0] == "<str>":
+        return _as_it_is if _say_what_happened(before, seen) else None
+    return _as_it_is if _say_how_it_went(seen, named=named) else None
 
 
-def _say_how_it_went(kind: str, seen: Collection[bytes], *, named: bool) -> bool:
+def _say_what_happened(before: str, seen: Collection[bytes]) -> bool:
+    """Whether texts in quotes are states, and not names: `session opened`, but for `Open Door`."""
+    if not all(map(_PHRASE.fullmatch, seen)):
+        return False
+    if _NAMED.search(before):
+        return True
+    if _NAMED_IN_QUOTES.search(before):
+        return not any(map(_CAPITAL_WITHIN.search, seen))
+    return all(map(_has_state, seen)) and not any(map(_CAPITAL.search, seen))
+
+
+def _say_how_it_went(seen: Collection[bytes], *, named: bool) -> bool:
     """Whether values are states: where their place has a name, any words or numbers are."""
-    if kind == "<str>":
-        return all(map(_PHRASE.fullmatch, seen)) and (named or all(map(_has_state, seen)))
     if named and all(_NUMBER.fullmatch(value) or _WORD.fullmatch(value) for value in seen):
         return True
     return all(map(_METHOD.fullmatch, seen)) or all(value.lower() in _STATES for value in seen)

@@ -7,7 +7,7 @@ every digit zeroed.
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 
 from .line_formats import python_regex
 from .templates import WILDCARD
@@ -99,8 +99,12 @@ _REQUEST_FIELDS = re.compile(
     rf"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:{_METHODS}))(?P<gap> [\w.()-]+=\"?){_ROUTE}"
 )
 _SERVER = re.compile(r"https?://[^/]+")
-# A word of a session key.
+# A word of a session key; and what its pattern has beside its own words: classes, counts, flags and
+# names of groups.
 _NOT_BLANK = re.compile(r"\S+")
+_NO_WORD = re.compile(
+    r"\\(?P<sign>\W)|\\\w|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[0-9,]+\}|\(\?P?<\w+>|\(\?[a-zA-Z-]+[:)]"
+)
 # What a quoted request belongs to, as in `request: "GET /orders/17"`.
 _NAMED = re.compile(r"\w ?[:=] ?\Z")
 # Segments of a route that are values: with a digit, or too long for a name.
@@ -315,16 +319,26 @@ def _mask_session(found: re.Match[str]) -> str:
     if not found[group]:
         return found[0]
     start, end = (at - found.start() for at in found.span(group))
-    words = _NOT_BLANK.sub(partial(_mask_key_word, found.re.pattern), found[group])
+    words = _NOT_BLANK.sub(partial(_mask_key_word, found.re), found[group])
     if "<id>" not in words:
         words = "<id>"
     return f"{found[0][:start]}{words}{found[0][end:]}"
 
 
-def _mask_key_word(pattern: str, word: re.Match[str]) -> str:
-    # A single letter in a pattern is that of a class, as in [a-z].
-    is_own = len(word[0]) > 1 and re.search(rf"(?<![\w\\]){re.escape(word[0])}(?!\w)", pattern)
+def _mask_key_word(pattern: re.Pattern[str], word: re.Match[str]) -> str:
+    own = rf"(?<!\w){re.escape(word[0])}(?!\w)"
+    is_own = re.search(own, _words_of(pattern.pattern), pattern.flags & re.IGNORECASE)
     return word[0] if is_own else "<id>"
+
+
+@lru_cache(maxsize=16)
+def _words_of(pattern: str) -> str:
+    r"""The text that a regular expression itself has.
+
+    >>> _words_of(r"\bjob\.id [0-9]{2,10}").split()
+    ['job.id']
+    """
+    return _NO_WORD.sub(lambda part: part["sign"] or " ", pattern)
 
 
 def _without_padding(message: str) -> str:

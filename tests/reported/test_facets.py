@@ -54,10 +54,17 @@ def test_a_few_texts_in_quotes_that_say_what_happened(form: str, values: tuple[s
 
 
 @pytest.mark.parametrize(
-    "form", ['film {n} "{v}" queued', 'file {n} named "{v}"', "customer {n} of plan '{v}' came"]
+    ("form", "values"),
+    [
+        ('film {n} "{v}" queued', ("Red Moon", "Blue Car", "Old Love")),
+        ('film {n} "{v}" queued', ("Open Door", "Closed Circuit", "Lost Ark failed")),
+        ('file {n} named "{v}"', ("Red Moon", "Blue Car", "Old Love")),
+        ("customer {n} of plan '{v}' came", ("Red Moon", "Blue Car", "Old Love")),
+        ('customer {n} event "{v}"', ("Red Moon", "Blue Car", "Old Love")),
+        ('mail {n} subject "{v}"', ("Order opened", "Order closed", "Order failed")),
+    ],
 )
-def test_names_in_quotes_are_values(form: str) -> None:
-    values = ("Red Moon", "Blue Car", "Old Love")
+def test_names_in_quotes_are_values(form: str, values: tuple[str, ...]) -> None:
     assert facets_of([form.format(n=n, v=values[n % 3]) for n in range(300)]) == set()
 
 

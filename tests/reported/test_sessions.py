@@ -582,6 +582,13 @@ def test_a_word_with_digits_anywhere_is_no_key() -> None:
         (r"(?:order|job) id: [0-9]+", "order id: {}", "order id: <id>"),
         (r"[a-f]{3} [0-9]{5}", "abc {}", "<id> <id>"),
         (r"run (\w+ [0-9]+)", "run nightly {}", "run <id> <id>"),
+        # own words behind a sign of the pattern, or in other letters
+        (r"\bjob \d+", "job {}:", "job <id>:"),
+        (r"(?i)job \d+", "JOB {}:", "JOB <id>:"),
+        (r"order\.id \d+", "order.id {}:", "order.id <id>:"),
+        (r"\[job \d+", "[job {}]", "[job <id>]"),
+        # numbers of the pattern that are no text
+        (r"of 17 job [0-9]{2,51000}", "of 17 job {}:", "of <num> job <id>:"),
     ],
 )
 def test_a_key_of_several_words_is_found_in_messages(
