@@ -32,7 +32,7 @@ _OUTLIERS, _OUTLIER_SHARE = 3, 1 / 20
 # 2,000 that was asked for, three were raised. So outliers either score this many times what any
 # other session does, or they are at most one in this many of what the budget may flag …
 _OUTLIERS_APART, _OUTLIERS_OF_BUDGET = 2, 2
-# … or they score so many times the floor that failures could not be farther out: one such session
+# … or they score this many times the floor that failures could not be farther out: one such session
 # of 1,350 of ThunderBird hid all of them.
 _BEYOND_ALL = 10
 # The threshold of a score that was given nothing: this far (in nats) beyond all held-out scores. It

@@ -65,7 +65,8 @@ _FEWEST = 8
 _LEAST = 0.01
 # The share of a group's lines that no header found before reads, for the group to have its own.
 _UNREAD = 0.5
-# Several formats are worth it where so many more lines have more fields than with one alone.
+# Several formats are worth it where the lines that have more fields than with one alone outnumber
+# those that have fewer by this share of all lines.
 _GAIN = 0.05
 # Where one format reads this many lines wholly, and tells more than what headers of several
 # programs may have in common, it is the only one.

@@ -21,7 +21,7 @@ from .traces import Trace
 
 # The least scale of a steep tail.
 _STEEPER = 0.12
-# A step is slow that takes so many times as long as it did.
+# A step is slow that takes this many times as long as it did.
 _SLOWER = 10
 # A threshold lies somewhere among this many of the largest scores of sessions.
 _LARGEST = 7

@@ -66,7 +66,7 @@ class Deviation:
     `words` say it in a sentence, in which the steps of the events `named` stand in quotes, in this
     order, by their templates. `detail` tells apart deviations of one step that a person would
     not call the same, such as values of different places in a message. `beyond` is how many times
-    longer a step took than it usually takes at most; 0 where that is not what deviates. `behind` is
+    as long a step took as it usually takes at most; 0 where that is not what deviates. `behind` is
     the log key of the step that came too early, where the step is odd only because it came after
     that one; -1 elsewhere.
     """

@@ -107,7 +107,7 @@ class _StepBack:
         self.largest_ns = 0
 
     def add(self, time_ns: int) -> bool:
-        """Whether so many agree now that the stream has stepped back."""
+        """Whether enough records agree now that the stream has stepped back."""
         if self.count and time_ns < self.largest_ns - _STEP_BACK_NS:
             # Not in order with those before it: old records that come in any order.
             self.count = 0

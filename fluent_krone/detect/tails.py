@@ -23,7 +23,7 @@ _EXTREMES = 10
 _EXTREME_SHARE = 0.1
 # Of these, the share at the very end of which nothing is taken but that they lie there.
 _OUTLIER_SHARE = 0.2
-# A tail that nothing is known of but its scale: as if that had been estimated from ever so many.
+# A tail that nothing is known of but its scale: as if that had been estimated from infinitely many.
 CERTAIN = math.inf
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
 # there was in training.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 from typing import IO, Any
 
-# So much of the file is unpacked at a time. A block of four bytes may hold 128 KiB, so a damaged
-# or malicious piece takes 128 MiB at the most.
+# This many bytes of the file are unpacked at a time. A block of four bytes may hold 128 KiB, so a
+# damaged or malicious piece takes 128 MiB at the most.
 _PIECE = 4096
 
 
