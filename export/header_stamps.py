@@ -148,9 +148,11 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # XenServer
     (rf"\d{{8}}T{CLOCK}(?:[.,]\d{{1,9}})?{_OFFSET}?", ()),
     (rf"\d{{4}}-\d\d-\d\d\t{CLOCK}", ("%Y-%m-%d\t%H:%M:%S",)),
-    # Cisco NX-OS: 2024 Oct 15 13:00:00; or 2024 15 Oct 13:00:00
+    # Cisco NX-OS: 2024 Oct 15 13:00:00; or 2024 15 Oct 13:00:00, where the line does not begin with
+    # it, as it does with the number of a process: 2034 15 Oct 13:00:00
     (
-        rf"(?:19|20)\d\d[-/ ](?:{MONTH}[-/ ][ \d]?\d|\d\d? {MONTH})[ :T]{CLOCK}(?:\.\d{{1,9}})?",
+        rf"(?:19|20)\d\d[-/ ](?:{MONTH}[-/ ][ \d]?\d|(?<=[ \[]\d{{4}} )\d\d? {MONTH})[ :T]{CLOCK}"
+        r"(?:\.\d{1,9})?",
         (),
     ),
     (rf"\d{{4}}/\d\d/\d\d {CLOCK}", ("%Y/%m/%d %H:%M:%S",)),

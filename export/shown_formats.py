@@ -44,7 +44,10 @@ def _say_one(one: LineFormat, lines: Sequence[str], say: Callable[[str], None]) 
         )
     elif one.time_format and (order := _DAY_AND_MONTH.search(one.time_format)):
         first = {"d": "day", "m": "month"}[order[1]]
-        say(f"  times are read as {one.time_format}: the {first} comes first, as all of them tell")
+        say(
+            f"  times are read as {one.time_format}: the {first} comes first "
+            "(--time-format can say otherwise)"
+        )
     say("  what is stripped, and the message that is left:")
     for line in lines[:: max(1, len(lines) // _SHOWN)][:_SHOWN]:
         header, message = _split(one, line)

@@ -240,11 +240,20 @@ def test_dates_with_the_name_of_a_month(form: str, offset: int, tmp_path: Path) 
     assert texts == [STEPS[n % 5] for n in range(20)]
 
 
+def test_the_number_of_a_process_before_a_day_is_no_year() -> None:
+    """Was right, then wrong: the lines were of the year 2034."""
+    lines = [f"2034 15 Oct 13:00:{n:02d}.123 * {STEPS[n % 5]}" for n in range(20)]
+    guess = guess_line_format(lines)
+    assert guess is None or "time" not in guess.example
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [
         ("%d/%m/%Y %H:%M:%S INFO {}", "the day comes first"),
         ("%m-%d-%Y %H:%M:%S INFO {}", "the month comes first"),
+        # No other order is looked for: nothing tells it.
+        ("%d.%m.%y %H:%M:%S INFO {}", "the day comes first (--time-format can say otherwise)"),
         ("%Y-%m-%d %H:%M:%S INFO {}", ""),
         ("%y-%m-%d %H:%M:%S INFO {}", ""),
     ],
