@@ -33,6 +33,8 @@ EVENT_NAMES = (
 _NUMBERED = re.compile(
     r"(?:event|activity|action|op(?:eration)?|step|stage|state)(?:id|code|no|nr|num(?:ber)?|type)?"
 )
+# Names of things that are amounts where they are numbers, or counts in the plural.
+_AMOUNTS = re.compile(r".*s|(?:.*[_.-])?(?:payment|invoice|claim|lot|run|call)", re.I)
 # Distinct values of a categorical field; more are data.
 FEW_VALUES = 40
 # The name of an event, such as `cart.loaded` or `oauth2.token.issue`, and how often each comes on
@@ -185,7 +187,7 @@ def are_identities(name: str, session_key: Sequence[str], sample: list[dict[byte
     last = last_name(name)
     if is_identity(last):
         return not _is_numbered(name, sample)
-    is_thing = NOUNS.fullmatch(last) is not None and not last.endswith("s")
+    is_thing = NOUNS.fullmatch(last) is not None and not _AMOUNTS.fullmatch(last)
     return is_thing and name in _known_by_sessions([name], session_key, sample)
 
 

@@ -49,15 +49,17 @@ _SAID = re.compile(r"(?<!\S)(?i:msg|message|event|text)=\"([^\"]*[A-Za-z]{2}[^\"
 # Without a sentence, the pair that names what happened, and the one that names who did it.
 _FEWEST_PAIRS = 2
 _HAPPENED = re.compile(
-    r"(?:event|action|activity|step|stage|phase|task|operation|op|command|method|msg)"
-    r"(?:[._-]?(?:name|type))?",
+    r"(?:event|action|activity|step|stage|phase|task|operation|op|command)(?:[._-]?(?:name|type))?",
     re.IGNORECASE,
 )
+_ELSE_HAPPENED = re.compile(r"method|msg", re.IGNORECASE)
 _WHO = re.compile(r"component|module|service|logger|app(?:lication)?|unit", re.IGNORECASE)
 # What follows an exception's name is its own message, not what the line says.
 _CAUSE = re.compile(r"[\w.$]*[\w$](?:Exception|Error)\b")
 _TIMED_OUT = re.compile(r"tim(?:e|ed|es|ing)[ -]?out", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z]{2}")
+# A value of a pair that is a name: up to three words without a wildcard.
+_A_NAME = re.compile(r"[A-Za-z]{2}[\w./:-]*(?: [\w./:-]+){0,2}")
 # Stems that lost a silent `e` before their ending: `creat|ed`, `believ|ing`.
 # Behind two vowels and behind `e` none is lost (`repeat|ed`, `enter|ed`), but for `requir|ed`,
 # `initiat|ed`, `creat|ed` and `adher|ed`.
@@ -117,18 +119,24 @@ def _is_of_pairs(text: str) -> bool:
 def _of_pairs(text: str) -> tuple[str, str] | None:
     """Entity and action that the pairs of a line name; None where none names an action.
 
-    >>> _of_pairs("sev=INFO saga=<id> step=open state=begun amount=<num>")
+    >>> _of_pairs("sev=INFO saga=<id> step=open, state=begun, amount=<num>")
     ('', 'open')
+    >>> _of_pairs('type=USER msg=audit(<num>:<num>): op=login command="select * from orders"')
+    ('', 'login')
     """
-    pairs = [(found[1], found[2].strip('"')) for found in _PAIR.finditer(text)]
+    pairs = [(found[1], found[2].strip('",;')) for found in _PAIR.finditer(text)]
     if len(pairs) < _FEWEST_PAIRS:
         return None
-    words_of = [(name, value) for name, value in pairs if _LETTERS.match(value)]
-    action = next((value for name, value in words_of if _HAPPENED.fullmatch(name)), None)
-    if action is None:
+    names = [(name, value) for name, value in pairs if _A_NAME.fullmatch(value)]
+    action = _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names)
+    if not action:
         return None
-    who = next((value for name, value in words_of if _WHO.fullmatch(name)), "")
-    return who, action.lower()
+    return _named(_WHO, names), action.lower()
+
+
+def _named(what: re.Pattern[str], pairs: Sequence[tuple[str, str]]) -> str:
+    """The value of the first pair with such a name; empty where there is none."""
+    return next((value for name, value in pairs if what.fullmatch(name)), "")
 
 
 def read_status(text: str) -> str:

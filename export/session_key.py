@@ -50,11 +50,18 @@ _IDS = re.compile(r"(?:(?:^|[_.-])(?i:id|uid|uuid|guid)|[a-z](?:Id|ID|Uid|UID|Uu
 _BLANK_BEFORE = re.compile(r"/(?P<word>[^\s()\[\]]+?):? (?:[\"'<]|\\[(\[])?\((?P<form>.*)\)/")
 _NEARLY_ALL = 0.8
 # Names of numbers that say which one it was: of things, processes and users, of ports, of places in
-# a source and in a row, and parts of a date, which are others on the next day.
+# a source and in a row, and parts of a date, which are others on the next day; but not those that
+# say how something went, as `error_id` does.
 _IDENTITIES = re.compile(
-    r"(?:.*[-_. ])?(?:(?:pp?|t|e?u|e?g|login_?u|uu|gu)?id|[sd]?port|line(?:[-_. ]?no)?"
-    r"|year|month|week|(?:week)?day|hour"
-    r"|seq(?:uence)?(?:[-_. ]?(?:no|nr|num(?:ber)?))?)",
+    r"(?:.*[-_. ])?(?:(?:pp?|t|e?u|e?g|login_?u|uu|gu)?id|[sd]?port"
+    r"|seq(?:uence)?(?:[-_. ]?(?:no|nr|num(?:ber)?))?)"
+    r"|(?:(?:code|source|src|file)[-_. ])?line(?:[-_. ]?(?:no|nr|num(?:ber)?))?"
+    r"|year|month|week|(?:week)?day|hour",
+    re.I,
+)
+_OUTCOMES = re.compile(
+    r"(?:.*[-_. ])?(?:status|state|err(?:or)?|result|reason|code|type|fault|alarm|message|msg|rule"
+    r"|signature|category|class|kind|cause|level)[-_. ]?id",
     re.I,
 )
 # An execution of a program: a session key where nothing better tells executions apart.
@@ -310,7 +317,10 @@ def is_execution(name: str) -> bool:
 def is_identity(name: str) -> bool:
     """Whether a number in a field of that name says which one it was, and measures nothing.
 
-    >>> is_identity("_PID"), is_identity("orderId"), is_identity("Case ID"), is_identity("paid")
-    (True, True, True, False)
+    >>> is_identity("_PID"), is_identity("orderId"), is_identity("Case ID")
+    (True, True, True)
+    >>> is_identity("paid"), is_identity("error_id"), is_identity("cost_per_day")
+    (False, False, False)
     """
-    return _IDENTITIES.fullmatch(_snaked(name)) is not None
+    snaked = _snaked(name)
+    return _IDENTITIES.fullmatch(snaked) is not None and not _OUTCOMES.fullmatch(snaked)

@@ -326,8 +326,12 @@ def _mask_session(found: re.Match[str]) -> str:
 
 
 def _mask_key_word(pattern: re.Pattern[str], word: re.Match[str]) -> str:
-    own = rf"(?<!\w){re.escape(word[0])}(?!\w)"
-    is_own = re.search(own, _words_of(pattern.pattern), pattern.flags & re.IGNORECASE)
+    own = _words_of(pattern.pattern)
+    # Nearly every word is an id: no expression is built for it.
+    if word[0].lower() not in own.lower():
+        return "<id>"
+    whole = rf"(?<!\w){re.escape(word[0])}(?!\w)"
+    is_own = re.search(whole, own, pattern.flags & re.IGNORECASE)
     return word[0] if is_own else "<id>"
 
 

@@ -59,7 +59,10 @@ def test_the_wheel_and_the_source_distribution_hold_the_same_package(python_file
 
 def test_a_wheel_of_the_source_distribution_is_the_same(python_files: Path, tmp_path: Path) -> None:
     with tarfile.open(python_files / f"fluent_krone-{__version__}.tar.gz") as source:
-        source.extractall(tmp_path, filter="data")
+        # Python before 3.11.4 has no filters.
+        if hasattr(tarfile, "data_filter"):
+            source.extraction_filter = tarfile.data_filter
+        source.extractall(tmp_path)
     (unpacked,) = tmp_path.iterdir()
     build = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(tmp_path)]
     done = subprocess.run(build, cwd=unpacked, capture_output=True, text=True, timeout=300)

@@ -72,6 +72,9 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         ),
         ({"visit": lambda rng, n: f"{1 + n % 12} {rng.choice(('AM', 'PM'))}"}, "message"),
         ({"Day": lambda rng, n: "14"}, "message"),
+        # But how something went, and what a number of days costs, are no identities.
+        ({"error_id": lambda rng, n: str(3 * (n % 2))}, "message,error_id"),
+        ({"cost_per_day": lambda rng, n: str(rng.randrange(900))}, "message,cost_per_day"),
         ({"seat": lambda rng, n: f"row-{rng.randrange(900)}"}, "message"),
         ({"release": lambda rng, n: f"{rng.randrange(90)}.{rng.randrange(9)}.1"}, "message"),
         # What records of any form have says where a session ran.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-from synthetic import NORMAL, tree
+from synthetic import CLOSE, NORMAL, OPEN, OPENED, tree
 
 from export.calibrate import _Trial
 from export.misfits import Misfits
@@ -156,8 +156,8 @@ def test_the_steps_of_a_doubtful_session_set_no_threshold_but_its_times_do() -> 
         Trace(NORMAL[0], tuple(rng.randint(1, 9) * 10**8 for _ in NORMAL[0][1:]))
         for _ in range(100)
     ]
-    odd = tuple(reversed(NORMAL[0]))
-    traces[7] = Trace(odd, (*traces[7].gaps_ns[:-1], 10**15))
+    odd = (CLOSE, OPEN, OPENED)
+    traces[7] = Trace(odd, (traces[7].gaps_ns[0], 10**15))
     doubtful = np.arange(100) == 7
     found = {}
     for name, flags in (("kept", None), ("doubted", doubtful)):

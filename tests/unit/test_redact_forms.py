@@ -120,6 +120,8 @@ FORMS: dict[str, list[tuple[str, str]]] = {
         ("login failed, the password used was qwerty", "qwerty"),
         ("wrong passphrase given: abc", "abc"),
         ("passwords tried: hunter2, dragon7, plain", "plain"),
+        ("password guess: x1, user: robert", "robert"),
+        ("password attempts: 3, user: robert", "robert"),
     ],
     "codes": [
         ("OTP 482913 sent", "482913"),
@@ -340,6 +342,7 @@ TALK = [
     "password attempt: 3 of 5",
     "password attempt: 3/5",
     "password attempts: 1024",
+    "password attempts: 3, then 4; no more",
     "3 password attempts were made",
     "password entered: no",
     "password sent: successfully",

@@ -290,8 +290,8 @@ KEYS: tuple[Rule, ...] = (
     after(
         rf"(?:passw(?:or)?ds?|passwd|passphrase|passcode)\s{{1,4}}"
         rf"(?:{_TRIED}(?:\s{{0,4}}:|\s{{1,4}}(?:was|were):?)|(?:attempt|guess)s?\s{{0,4}}:)\s{{1,4}}",
-        rf"(?!(?:yes|true|false|once|twice|ok)(?![\w-])|[0-9]{{1,3}}(?:/[0-9]{{1,3}})?(?!\S)"
-        rf"|(?<=s: )[0-9]+(?!\S)){_WORD}(?:,\s{{1,2}}[^\s,;]+){{0,9}}",
+        rf"(?!(?:yes|true|false|once|twice|ok)(?![\w-])|[0-9]{{1,3}}(?:/[0-9]{{1,3}})?(?![^\s,;.])"
+        rf"|(?<=s: )[0-9]+(?![^\s,;.])){_WORD}(?:,\s{{1,2}}[^\s,;:=<>]+(?=,|;|\Z)){{0,9}}",
         "<secret>",
     ),
     # Settings of command-line tools: config set --secret dbPassword hunter2.
