@@ -21,8 +21,8 @@ from .header_times import compiled
 # The share of the values that must have a form.
 SHARE = 0.9
 # A name is a component where it takes at most this many values, and this share of the lines, or a
-# larger one where its form leaves no doubt. In a short log, up to _FEW_OF_SHORT
-# values are allowed as well, where there are three lines for each of them on average.
+# larger one where its form leaves no doubt. In a short log, up to _FEW_OF_SHORT values are allowed
+# as well, where there are three lines for each of them on average.
 _FEW = 50
 _FEW_SHARE, _FEW_SHARE_OF_LOGGERS = 0.25, 0.5
 _FEW_OF_SHORT = 5

@@ -93,21 +93,9 @@ _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-
 _UNITS = (
     *("%", "ns", "us", "µs", "μs", "ms", "s", "secs?", "seconds?", "m", "mins?", "minutes?", "h"),
     *("hrs?", "hours?", "days?", "bytes?", "[kKMGT]i?B", "[kKMGT]?bps", "[kKMG]?bits?", "[kMG]?Hz"),
-    *(
-        "rpm",
-        "[mk]V",
-        "mA",
-        "[mkM]W",
-        "k?Wh",
-        "°[CF]",
-        "m?bar",
-        "[hk]?Pa",
-        "psi",
-        "k?g",
-        "[mu]g",
-        "µg",
-    ),
-    *("m?l", "m?L", "d[lL]", "mmol", "[cmk]m", "mph", "px", "fps", "dBm?", "ppm", "bpm", "mmHg"),
+    *("rpm", "[mk]V", "mA", "[mkM]W", "k?Wh", "°[CF]", "m?bar", "[hk]?Pa", "psi", "k?g", "[mu]g"),
+    *("µg", "m?l", "m?L", "d[lL]", "mmol", "[cmk]m", "mph", "px", "fps", "dBm?", "ppm", "bpm"),
+    "mmHg",
 )
 _UNIT = rf"(?: ?(?:{'|'.join(_UNITS)})(?:/(?:s|sec|min|h|d?[lL]|ml))?|[VWL])"
 _MEASURE = re.compile(

@@ -124,26 +124,24 @@ def test_a_file_without_records_is_told(
 
 
 @pytest.mark.parametrize("option", ["--labels", "--tree"])
-def test_a_missing_file_is_told_before_the_log_is_mined(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nosuch.csv", "nosuch.csv: there is no such file"),
+        (".", "{}: this is a directory, and must be a file"),
+    ],
+)
+def test_what_is_no_file_is_told_before_the_log_is_mined(
+    option: str, given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if given == ".":
+        given = str(tmp_path)
     arguments = ["fit", "--input", str(log_in(tmp_path)), "--session-key", "/j[0-9]+/"]
     output = str(tmp_path / "bundle")
-    assert export([*arguments, "--output", output, option, "nosuch.csv"]) == 1
+    assert export([*arguments, "--output", output, option, given]) == 1
     told = capsys.readouterr()
-    assert f"export: {option} nosuch.csv: there is no such file" in told.err
+    assert f"export: {option} {said.format(given)}" in told.err
     assert "mine:" not in told.out
-
-
-@pytest.mark.parametrize("option", ["--labels", "--tree"])
-def test_a_directory_is_not_said_to_be_missing(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["fit", "--input", str(log_in(tmp_path)), "--session-key", "/j[0-9]+/"]
-    output = str(tmp_path / "bundle")
-    assert export([*arguments, "--output", output, option, str(tmp_path)]) == 1
-    said = f"{option} {tmp_path}: this is a directory, and must be a file"
-    assert said in capsys.readouterr().err
 
 
 def test_a_file_is_asked_for_by_the_stages_that_use_it(

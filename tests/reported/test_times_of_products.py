@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -187,16 +187,17 @@ def test_a_level_of_one_letter_or_with_a_number(
     assert texts == [text_of(n) for n in range(len(MOMENTS))]
 
 
+def log_with_levels(path: Path, form: str, levels: Sequence[str]) -> Path:
+    """A log of lines with a time, the next of the levels, and a text."""
+    lines = (form.format(m, levels[n % len(levels)], text_of(n)) for n, m in enumerate(MOMENTS))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
 def test_the_level_of_a_line_of_solaris(tmp_path: Path) -> None:
-    path = tmp_path / "a.log"
     words = ("info", "warning", "debug", "error")
-    path.write_text(
-        "".join(
-            f"{m:%b %d %H:%M:%S} sun1 genunix: [ID 5168 kern.{words[n % 4]}] {text_of(n)}\n"
-            for n, m in enumerate(MOMENTS)
-        )
-    )
-    _, texts, levels = read(path)
+    form = "{:%b %d %H:%M:%S} sun1 genunix: [ID 5168 kern.{}] {}"
+    _, texts, levels = read(log_with_levels(tmp_path / "a.log", form, words))
     assert levels[:4] == [*words]
     assert texts[1] == f"genunix: {text_of(1)}"
 
@@ -279,15 +280,9 @@ def test_a_field_of_azure_s_name_whose_numbers_would_be_errors_is_no_level(tmp_p
 
 def test_levels_of_php_that_have_several_words(tmp_path: Path) -> None:
     """Was wrong: a fatal error of PHP had no level, and its words were a part of the message."""
-    path = tmp_path / "php.log"
     names = ("Notice", "Warning", "Fatal error", "Parse error")
-    path.write_text(
-        "".join(
-            f"[{time:%d-%b-%Y %H:%M:%S} UTC] PHP {names[n % 4]}:  {text_of(n)}\n"
-            for n, time in enumerate(MOMENTS)
-        )
-    )
-    _, texts, levels = read(path)
+    form = "[{:%d-%b-%Y %H:%M:%S} UTC] PHP {}:  {}"
+    _, texts, levels = read(log_with_levels(tmp_path / "php.log", form, names))
     assert texts == [f"PHP: {text_of(n)}" for n in range(len(MOMENTS))]
     assert levels == ["notice", "warning", "fatal", "fatal"] * 6
 
