@@ -4,8 +4,8 @@ Word lists (`words.py`) and the order of the words decide; no model is asked. A 
 in four steps:
 
 1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the
-   entity. Of pairs, `msg="…"` is the sentence; where there is none, one such as `step=debit` names
-   the action, and one such as `service=bank` the entity.
+   entity. Of pairs, one such as `service=bank` names it, and `msg="…"` is the sentence; where there
+   is none, one such as `step=debit` names the action.
 2. The rest becomes tokens. Each token may stand for a verb, may be part of a name, or neither.
 3. The strongest verb is the action: `failed to open` opens, `starting to transfer` transfers.
 4. Without a label, the entity is the phrase before the first verb, else what stands behind the
@@ -83,14 +83,19 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
         return method[1], lemma(parts[0]) or method[2]
     label, rest = _take_labels(text)
     if _is_of_pairs(rest):
+        names = _names_in_pairs(rest)
+        label = label or _named(_WHO, names)
         if sentence := _SAID.search(rest):
             rest = sentence[1]
-        elif named := _of_pairs(rest):
-            return label or named[0], named[1]
+        elif action := _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names):
+            return label, action.lower()
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest
     tokens = _tokens(_TIMED_OUT.sub("timeout", said), id_names)
+    for i, token in enumerate(tokens):
+        if _is_subject(tokens[i : i + 3]):
+            token.verb = None
     verbs = [i for i, token in enumerate(tokens) if token.verb is not None]
     if not verbs:
         return label or _phrase(tokens), NONE
@@ -116,22 +121,16 @@ def _is_of_pairs(text: str) -> bool:
     return _LETTERS.search(WILDCARD.sub("", _PAIR.sub("", text))) is None
 
 
-def _of_pairs(text: str) -> tuple[str, str] | None:
-    """Entity and action that the pairs of a line name; None where none names an action.
+def _names_in_pairs(text: str) -> list[tuple[str, str]]:
+    """The pairs of a line that have a name for their value; none where the line is a single pair.
 
-    >>> _of_pairs("sev=INFO saga=<id> step=open, state=begun, amount=<num>")
-    ('', 'open')
-    >>> _of_pairs('type=USER msg=audit(<num>:<num>): op=login command="select * from orders"')
-    ('', 'login')
+    >>> _names_in_pairs("sev=INFO saga=<id> step=open, amount=<num>")
+    [('sev', 'INFO'), ('step', 'open')]
     """
     pairs = [(found[1], found[2].strip('",;')) for found in _PAIR.finditer(text)]
     if len(pairs) < _FEWEST_PAIRS:
-        return None
-    names = [(name, value) for name, value in pairs if _A_NAME.fullmatch(value)]
-    action = _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names)
-    if not action:
-        return None
-    return _named(_WHO, names), action.lower()
+        return []
+    return [(name, value) for name, value in pairs if _A_NAME.fullmatch(value)]
 
 
 def _named(what: re.Pattern[str], pairs: Sequence[tuple[str, str]]) -> str:
@@ -271,6 +270,20 @@ def _verb(word: str, base_form: bool) -> str | None:
     if is_form or (base_form and found == lower):
         return found
     return None
+
+
+def _is_subject(tokens: Sequence[_Token]) -> bool:
+    """Whether a word is not what is done but what it is done to: the first of `request received`.
+
+    In `load cached file` it is what is done, and the next word belongs to the one behind it.
+    """
+    word, done, *behind = (*tokens, None)
+    if word is None or done is None or word.ends or word.verb != word.text.lower():
+        return False
+    lower = done.text.lower()
+    if done.verb is None or not (lower.endswith("ed") or lower in words.IRREGULAR):
+        return False
+    return done.ends or behind[0] is None or behind[0].text.lower() in words.PREPOSITIONS
 
 
 def _phrase(tokens: Sequence[_Token]) -> str:

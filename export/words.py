@@ -74,6 +74,12 @@ STOP = word_set(
     about against between during within upon existing following pending trying
     """
 )
+# Small words that may follow a verb whose object is named before it.
+PREPOSITIONS = word_set(
+    """
+    to of for from by on at in into onto with without via as after before since within
+    """
+)
 # Levels: a label such as `[ERROR]` says how grave a line is, not whose line it is.
 SEVERITY = word_set(
     """
