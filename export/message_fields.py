@@ -91,17 +91,20 @@ _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-
 # and of what sensors and laboratories measure. No unit is one hexadecimal digit, as in `48213b`,
 # and one capital stands right behind its number, unlike the W of `12 W Main St`.
 _UNITS = (
-    *("%", "ns", "us", "µs", "μs", "ms", "s", "secs?", "seconds?", "m", "mins?", "minutes?", "h"),
-    *("hrs?", "hours?", "days?", "bytes?", "[kKMGT]i?B", "[kKMGT]?bps", "[kKMG]?bits?", "[kMG]?Hz"),
+    *("%", "ns", "us", "µs", "μs", "ms", "s", "[mun]?secs?", "(?:milli|micro|nano)?seconds?"),
+    *("millis", "m", "mins?", "minutes?", "h", "hrs?", "hours?", "days?", "bytes?", "[KMGT]i"),
+    *("[kKMGT]i?B", "[kKMGT]?bps", "[kKMG]?bits?", "[kMG]?Hz"),
     *("rpm", "[mk]V", "mA", "[mkM]W", "k?Wh", "°[CF]", "m?bar", "[hk]?Pa", "psi", "k?g", "[mu]g"),
     *("µg", "m?l", "m?L", "d[lL]", "mmol", "[cmk]m", "mph", "px", "fps", "dBm?", "ppm", "bpm"),
-    "mmHg",
+    *("mmHg", "(?:req|requests|ops|msgs?|rows|pkts?|packets|events)/s(?:ec)?"),
 )
 _UNIT = rf"(?: ?(?:{'|'.join(_UNITS)})(?:/(?:s|sec|min|h|d?[lL]|ml))?|[VWL])"
+# Thousands may be parted by commas.
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})"
 _MEASURE = re.compile(
-    rf"(?<![\w.:/-])(?:[-+]?[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
+    rf"(?<![\w.:/-])(?:[-+]?{_DIGITS}(?:\.[0-9]{{1,9}})?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
 )
-_AMOUNT = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?")
+_AMOUNT = re.compile(rf"[-+]?{_DIGITS}(?:\.[0-9]+)?".encode())
 # A value that is one word, as a template's wildcard takes it, or a name of a few.
 _WORD = re.compile(
     rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"

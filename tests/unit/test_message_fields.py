@@ -56,6 +56,10 @@ def requests(**fields: Any) -> Iterator[dict[str, Any]]:
         # Numbers with a unit, and numbers of a table, which are texts. Wrong before: they were no
         # part of the message, and none of them was judged.
         ({"latency": lambda rng, n: f"{rng.randrange(900)}ms"}, "message,latency"),
+        ({"latency": lambda rng, n: f"{rng.randrange(900)} msec"}, "message,latency"),
+        ({"memory": lambda rng, n: f"{rng.randrange(900)}Mi"}, "message,memory"),
+        ({"rate": lambda rng, n: f"{rng.randrange(900)} req/s"}, "message,rate"),
+        ({"size": lambda rng, n: f"{rng.randrange(900, 90000):,} bytes"}, "message,size"),
         ({"took": lambda rng, n: f"{rng.randrange(60)}m{rng.random():.2f}s"}, "message,took"),
         ({"lab": lambda rng, n: f"CRP {rng.randrange(900)} mg/l" if n % 2 else ""}, "message,lab"),
         ({"cost": lambda rng, n: str(rng.randrange(900))}, "message,cost"),
