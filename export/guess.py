@@ -28,6 +28,7 @@ from .header_columns import MAX_LEAD, learned_headers
 from .header_products import are_security_events, product_headers
 from .header_roles import ANNOUNCING, are_levels
 from .header_times import FORMATS, closed, compiled, stamps
+from .spread import spread
 from .time_formats import best_formats
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
@@ -147,7 +148,7 @@ def _guess(
     heads = heads_of(lines)
     if not heads:
         return None
-    read = heads[:: max(1, len(heads) // _READ)]
+    read = spread(heads, _READ)
     session = compile_bytes("session_key", session_pattern) if session_pattern else None
     chains = Counter(chain for line in read for chain in _chains(line))
     candidates = [chain for chain, _ in chains.most_common(_TRIED)]

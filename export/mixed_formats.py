@@ -25,6 +25,7 @@ from .header_forms import OF_TIME
 from .header_shapes import LEVEL_WORDS, STRUCTURED_DATA
 from .header_stamps import CLOCK, MONTH, ZONE_IS_NEXT
 from .header_times import compiled, stamps
+from .spread import spread
 from .time_formats import moments
 
 # What tools put before the lines of several programs: `docker compose logs`, `kubectl logs
@@ -184,7 +185,7 @@ def _behind_syslog(
         return None
     cut = compiled(prefix)
     rests = [line[found.end() :] for line in lines if (found := cut.match(line))]
-    sample = rests[:: max(1, len(rests) // _LOOKED_AT)]
+    sample = spread(rests, _LOOKED_AT)
     if sum(bool(_begin(line)[0]) for line in sample) < _MANY_INNER * len(sample):
         return None
     several = _several(rests, session_pattern, None, are_texts=True)

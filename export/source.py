@@ -44,6 +44,7 @@ from .level_field import find_level_field
 from .mixed_formats import Formats, guess_formats
 from .session_key import AUTO
 from .shown_formats import say_formats
+from .spread import spread
 from .stages import Options
 
 # Records in the sample that settings are guessed from.
@@ -267,7 +268,7 @@ def _says_anyone(line_format: str, lines: Sequence[str]) -> bool:
 
 
 def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
-    """Records from the first part of the log, spread evenly."""
+    """Records from the first part of the log, spread over it."""
     read = [record for _, record in islice(read_events(inputs), SAMPLED_FROM)]
     records = [record for record in read if any(record.values()) and UNREADABLE_FIELD not in record]
     if not records:
@@ -275,7 +276,7 @@ def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
         if read[2:] or any(UNREADABLE_FIELD in record for record in read):
             why = f"none of the first {len(read):,} lines can be read"
         raise ExportError(f"{name_of(inputs)}: {why}, so there is nothing to learn from")
-    return records[:: max(1, len(records) // _SAMPLE)]
+    return [*spread(records, _SAMPLE)]
 
 
 def _list(names: set[str]) -> str:
