@@ -27,9 +27,8 @@ from . import header_shapes as shapes
 from .header_columns import MAX_LEAD, learned_headers
 from .header_products import are_security_events, product_headers
 from .header_roles import ANNOUNCING, are_levels
-from .header_times import FORMATS, closed, compiled, stamps
+from .header_times import FORMATS, best_formats, closed, compiled, stamps
 from .spread import spread
-from .time_formats import best_formats
 
 # The share of the lines that a header must be found in; below it the whole line is the message.
 MIN_SHARE = 0.6
@@ -218,7 +217,7 @@ def _chains(line: str) -> Iterator[_Chain]:
 def _closes(element: _Element) -> bool:
     """Whether a header may end here; a bare number or bracket may be the message's own."""
     kind, text = element
-    return kind in shapes.CLOSING or any(sign in text for sign in shapes.SURELY_PROCESS)
+    return kind in shapes.LAST_KINDS or any(sign in text for sign in shapes.SURELY_PROCESS)
 
 
 def _is_header(chain: Sequence[_Element]) -> bool:

@@ -22,9 +22,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import header_forms as forms
-from . import header_stamps
 from .header_roles import LEVELS, SHARE, Column, give_roles, is_anchor, is_status, joined
-from .header_times import compiled, stamps
+from .header_times import ZONES, compiled, stamps
 
 # Lines, each with the place from which it is read on.
 _Rests = Sequence[tuple[str, int]]
@@ -238,7 +237,7 @@ def _stamp(rests: _Rests) -> Column | None:
     }
     stamp = max(most, key=ranks.__getitem__) + forms.WHOLE
     if "UTC" not in stamp:
-        zones = (text for text in header_stamps.ZONES if _fits(stamp + text, rests))
+        zones = (text for text in ZONES if _fits(stamp + text, rests))
         zone = next(zones, None)
         if zone is None:
             # It goes on in a way that is no time's.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from . import header_shapes as shapes
-from . import header_stamps
+from .header_times import ENDS
 
 _FILE = shapes.FILE
 _NAME = r"[^\s\[\](){}<>\"'|,;=]+?"
@@ -44,7 +44,7 @@ LEVELS = (
     rf"\[{{1,2}} *(?<level>{WORDS}) *\]{{1,2}}",
     rf"\( *(?<level>{WORDS}) *\)",
     rf"< *(?<level>{WORDS}) *>",
-    rf"(?:{header_stamps.OPENING}|\{{) *(?<level>{WORDS}) *(?:{header_stamps.CLOSING}|\}})",
+    rf"(?:{shapes.OPENING}|\{{) *(?<level>{WORDS}) *(?:{shapes.CLOSING}|\}})",
     *_LETTERS_IN_BRACKETS,
     rf"\"(?<level>{WORDS})\"",
     LEVEL_PAIR,
@@ -119,7 +119,7 @@ WRAPPED = (
     r"\{ *+(?<value>(?>(?:[^{} ]| +(?![ }]))*)) *\}",
     # where the line begins with quotes, or columns before it have them
     r"(?:(?<![^\n])|(?<=\"[,;\t])|(?<=\"[,;] ))\"(?<value>[^\"]*)\"",
-    rf"(?:{header_stamps.OPENING}) *(?<value>\S*?) *(?:{header_stamps.CLOSING})",
+    rf"(?:{shapes.OPENING}) *(?<value>\S*?) *(?:{shapes.CLOSING})",
 )
 # What may stand behind a bracket or a level.
 BAR = r" *\|+ *"
@@ -128,10 +128,10 @@ COMMA = r"[,;] *"
 BEFORE_BRACKET = r"(?=\[)"
 BEHIND = (
     r" *\t+ *",
-    rf"(?: *:)? +{header_stamps.SEPARATOR}:? +",
+    rf"(?: *:)? +{shapes.SEPARATOR}:? +",
     r">+ +",
     BAR,
-    header_stamps.DRAWN,
+    shapes.DRAWN,
     COLON,
     r"::(?=[^\s:])",
     r" *:(?=\S)",
@@ -155,10 +155,10 @@ SIGNED = (
     rf"(?<value>{_NAME})(?:[(<][^\s()<>]*[)>])*: +",
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
-    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{header_stamps.SEPARATOR} +",
+    rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{shapes.SEPARATOR} +",
     rf"(?<value>{_NAME}(?: {_NAME})?){_LINE}{BAR}",
     rf"(?<value>{_NAME}){_LINE}\t+",
-    rf"(?<value>{_NAME}){_LINE}{header_stamps.DRAWN}",
+    rf"(?<value>{_NAME}){_LINE}{shapes.DRAWN}",
     rf"(?<value>{_FILE}):\d+(?::\d+|:[\w.]+\(\))? +",
     rf"(?<value>{_FILE}) \d+: +",
     rf"(?<value>{shapes.DOTTED}):\d+ {{2,}}",
@@ -171,7 +171,7 @@ SIGNED = (
     rf"(?<value>[A-Za-z_][\w.$-]*){BEFORE_BRACKET}",
 )
 # What stands behind a pair.
-BEHIND_PAIR = rf"(?: +{header_stamps.SEPARATOR} +| *[,;|] *|: +| +|\t)"
+BEHIND_PAIR = rf"(?: +{shapes.SEPARATOR} +| *[,;|] *|: +| +|\t)"
 # … and behind one in brackets of its own.
 BEHIND_WRAPPED_PAIR = r"\][ \t]*"
 _VALUE = r"=(?:\"[^\"]*\"|[^\s\"|,;\]]*)"
@@ -192,4 +192,4 @@ BARE = r"(?<value>[^\s\"'=|]+) +"
 
 # A time is read as far as it goes, with its fraction; a number between commas is none.
 WHOLE = r"(?:(?<![^Zz])|(?!\.\d|,\d++(?![,;])|:\d{1,6}\b(?![.\w])))"
-BEHIND_TIME = (*header_stamps.ENDS[:-2], r"::(?=[^\s:])", r":(?=\S)", *header_stamps.ENDS[-2:])
+BEHIND_TIME = (*ENDS[:-2], r"::(?=[^\s:])", r":(?=\S)", *ENDS[-2:])

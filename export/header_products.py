@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .header_shapes import LEVEL_NAMES, LEVEL_WORDS, PRIORITY
-from .header_stamps import CLOCK, DAY, ISO, MONTH
-from .header_times import FORMATS, compiled
+from .header_shapes import CLOCK, DAY, LEVEL_NAMES, LEVEL_WORDS, MONTH, PRIORITY
+from .header_times import FORMATS, ISO, compiled
 
 _EVENT = r"[^|]{0,120}?(?:CEF:\d|LEEF:\d)"
 # The share of the lines that must be such events.

@@ -14,7 +14,6 @@ from itertools import dropwhile, takewhile
 from fluent_krone.reading.levels import level_word
 
 from . import header_shapes as shapes
-from . import header_stamps
 from .header_forms import BAR, BEFORE_BRACKET, BEHIND_WRAPPED_PAIR, COLON, COMMA, WORDS
 from .header_times import compiled
 
@@ -31,9 +30,7 @@ _KINDS = 3
 # Bare words between the level and a name; with more of them the message has begun.
 _WORDS_OF_MESSAGE = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(
-    rf"(?:{re.escape(header_stamps.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z"
-)
+_SURE_SIGN = re.compile(rf"(?:{re.escape(shapes.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z")
 # A comma behind quotes, which stands between columns and not within a sentence.
 _BEHIND_QUOTES = rf"\"{COMMA}"
 

@@ -1,5 +1,5 @@
 """The parts that log headers are made of, as regular expressions: what opens a line, and what
-follows its time (`header_stamps.py`).
+follows its time (`header_times.py`).
 
 `guess.py` chains these parts. Each is written for one line of a real program, named beside it; a
 header that nobody foresaw is still understood as long as its parts are here.
@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 from fluent_krone.reading.levels import RANKS
 
-from .header_stamps import CLOCK, DAY, MONTH, OPENING
+CLOCK = r"\d\d:\d\d:\d\d"
+MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+# A sign between the parts of a header, with which no message goes on.
+SEPARATOR = r"(?:-+>?|=+>|>{1,3}|~|::|–|—|›|»|→|▶|•|·|✔|✅|⋮)"
+# Signs that are quotes around a part of a header, and a sign that is drawn behind one.
+OPENING = "«|‹|“|【|「"
+CLOSING = "»|›|”|】|」"
+DRAWN = r" *(?:[~^]|(?<!#)#(?![\d#\[])) *"
 
 # The names of a level in pairs such as `level=info`.
 LEVEL_NAMES = "(?:level|lvl|severity|sev|log[._]?level|level_?name)"
@@ -250,5 +258,5 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
-CLOSING = ("time", "stamp", "level", "component", "known")
+LAST_KINDS = ("time", "stamp", "level", "component", "known")
 SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid")

@@ -32,7 +32,7 @@ from .event_names import (
     that_change,
 )
 from .guess import guess_line_format
-from .header_stamps import DAY, MONTH
+from .header_shapes import DAY, MONTH
 from .nested_fields import last_name, names_in, values_of
 from .session_key import ROUTES
 from .stages import Options

@@ -22,11 +22,9 @@ from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
 from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
 from .header_forms import OF_TIME
-from .header_shapes import LEVEL_WORDS, STRUCTURED_DATA
-from .header_stamps import CLOCK, MONTH, ZONE_IS_NEXT
-from .header_times import compiled, stamps
+from .header_shapes import CLOCK, LEVEL_WORDS, MONTH, STRUCTURED_DATA
+from .header_times import ZONE_IS_NEXT, compiled, moments, stamps
 from .spread import spread
-from .time_formats import moments
 
 # What tools put before the lines of several programs: `docker compose logs`, `kubectl logs
 # --prefix`, and stern, which writes the pod and the container.
