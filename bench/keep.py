@@ -98,7 +98,7 @@ def _line(event: Event) -> str:
 
 def _kinds_found(log: Log, kept: Kept) -> dict[str, int]:
     """How many kinds of normal execution the log has, and how many have no session that is kept."""
-    from fluent_krone.keeping.kinds import Kinds
+    from fluent_krone.keeping.rules import Kinds
 
     engine = log.bundle.engine()
     kinds = Kinds(log.bundle, "nested", None)

@@ -25,8 +25,8 @@ from fluent_krone.inputs import STDIN
 
 from . import hierarchy
 from .fit import STAGES, fit
-from .input_notes import InputNotes
 from .option_types import count, duration, llm, positive, rate, share
+from .source import InputNotes
 from .stage_bundle import check_output
 from .stages import Options, Work, load_options, save_options
 from .suggest import as_line, suggest

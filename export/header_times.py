@@ -127,14 +127,14 @@ _READ_AS_THEY_ARE = (
     r"1\.\d{9,}[eE]\+?0?9",
 )
 # Formats that leave no doubt. `%-d` has one digit or two, `%e` and `%k` a blank before a single
-# digit, and a year `%G` begins with 19 or 20.
+# digit, a year `%G` begins with 19 or 20, and `%B` is a month in whatever case.
 _SURE_FORMATS = (
     "%Y-%m-%d\t%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d-%H:%M:%S", "%Y/%m/%d - %H:%M:%S",
     "%Y:%m:%d-%H:%M:%S", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d-%H.%M.%S", "%Y-%m-%d %H.%M.%S",
     "%Y-%m-%d-%H.%M.%S", "%G%j %H:%M:%S", "%Y%m%d:%H%M%S",
     *(f"%Y%m%d{sign}%-H:%-M:%-S" for sign in "- _"), *(f"%Y%m%d{sign}%H%M%S" for sign in " _-."),
     "%y%m%d %k:%M:%S", "%y%m%d %H%M%S",
-    "%b/%-d/%Y %H:%M:%S", "%b-%-d-%Y %H:%M:%S", "%b/%d/%y %H:%M:%S", "%b-%d-%y %H:%M:%S",
+    "%B/%-d/%Y %H:%M:%S", "%B-%-d-%Y %H:%M:%S", "%b/%d/%y %H:%M:%S", "%b-%d-%y %H:%M:%S",
     "%d/%b/%y %H:%M:%S", "%d-%b-%y %H:%M:%S", "%-d/%b/%Y:%H:%M:%S", "%-d/%b/%Y %H:%M:%S",
     "%-d %b %Y %H:%M:%S", "%a, %-d %b %Y %H:%M:%S", "%-d-%b-%Y %H:%M:%S", "%-d-%b-%Y::%H:%M:%S",
     "%a %b %e %H:%M:%S.%f %Y", "%a %b %e %H:%M:%S:%f %Y", "%a %b %e %H:%M:%S %Y",
@@ -143,9 +143,9 @@ _SURE_FORMATS = (
 _DIRECTIVES = {
     "Y": r"\d{4}", "G": r"(?:19|20)\d\d", "-d": r"\d\d?", "e": r"[ \d]?\d", "j": r"[0-3]\d\d",
     "k": r"(?:\d\d| \d)", "-H": r"\d\d?", "-M": r"\d\d?", "-S": r"\d\d?", "f": r"\d{1,6}",
-    "b": rf"(?i:{MONTH})", "a": DAY,
+    "b": MONTH, "B": rf"(?i:{MONTH})", "a": DAY,
 }  # fmt: skip
-_AS_STRPTIME = (("%-", "%"), ("%G", "%Y"), ("%e", "%d"), ("%k", "%H"))
+_AS_STRPTIME = (("%-", "%"), ("%G", "%Y"), ("%e", "%d"), ("%k", "%H"), ("%B", "%b"))
 # What may stand between a date in numbers and its clock, and a cell's end, which has no name.
 _BLANK = r",? {1,2}"
 _CELL = r"\"?(?:[,;|]|\t|\] *\[)\"?"

@@ -17,8 +17,7 @@ from typing import Any
 from fluent_krone.detect.fault_words import FAULTS
 
 from . import plots
-from .page_parts import fact_list, hidden_table, one_digit, percent, ratio, table
-from .page_tree import tree_section
+from .page_parts import fact_list, hidden_table, one_digit, percent, ratio, table, tree_section
 
 Report = Mapping[str, Any]
 

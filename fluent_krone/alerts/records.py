@@ -16,11 +16,17 @@ from ..detect.bundle import Bundle
 from ..reading.levels import RANK_NAMES
 from ..reading.templates import novel_shape, template_id
 from ..types import Alert, Deviation, Evidence, Finding, Flow, Verdict
-from .changes import change_deviation, change_fields
+from .changes import (
+    change_deviation,
+    change_fields,
+    flow_deviation,
+    flow_fields,
+    flow_severity,
+    flow_signature,
+)
 from .comparison import Comparison, comparison_of
 from .deviation_fields import DeviationFields
 from .digests import digest, digest_of
-from .flow import flow_deviation, flow_fields, flow_severity, flow_signature
 from .severity import Severity, severity_of
 from .tags import TagRule
 from .words import explain, with_lines

@@ -9,7 +9,7 @@ from ..alerts.records import check_tag
 from ..config import Config, from_flags, may_use_proxy
 from ..console.access import console_token
 from ..detect.bundle import load_bundle
-from ..learning.blank import blank_bundle
+from ..learning.bundles import blank_bundle
 from ..learning.learning import folder_to_learn_in
 from ..runtime.endpoints import alert_sink, forward_server
 from ..runtime.keeper import check_keep

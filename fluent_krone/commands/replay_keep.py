@@ -21,8 +21,7 @@ from ..core.sessions import Session
 from ..detect.nested_aware import NestedAware
 from ..inputs import Event
 from ..keeping.entries import events_of, line_of
-from ..keeping.kinds import HOWS, Kind, Kinds
-from ..keeping.rules import Keeping, Rules
+from ..keeping.rules import HOWS, Keeping, Kind, Kinds, Rules
 from ..keeping.watch import watch_of
 from ..runtime.chunk_keeper import ChunkKeeper
 from ..runtime.kept import KeptSaved, LeftRecords

@@ -15,7 +15,7 @@ from ..console.console import PREFIX
 from ..console.live import LivePage
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
-from ..learning.blank import blank_bundle
+from ..learning.bundles import blank_bundle
 from ..learning.learning import Learning, open_learning
 from ..learning.refit import Refitting, open_refitting
 from ..runtime.http import HttpServer, Request, Response

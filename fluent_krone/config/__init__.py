@@ -1,7 +1,10 @@
 """Parameters, each declared once: read from flags, a TOML file, the environment or Fluentd."""
 
-from .addresses import is_local, is_loopback, is_private, may_use_proxy, proxy_mounts
 from .literals import (
+    is_local,
+    is_loopback,
+    is_private,
+    may_use_proxy,
     parse_bool,
     parse_count,
     parse_duration,
@@ -10,6 +13,7 @@ from .literals import (
     parse_price,
     parse_rate,
     parse_size,
+    proxy_mounts,
     suggestion,
 )
 from .parameters import Config, default_of, groups, params

@@ -95,7 +95,7 @@ class State:
         self.waits_ns = NEVER_NS
         self.early: Any = None
         self.end: Any = None
-        # What kind of execution it is, if the session ends here; see `keeping/kinds.py`.
+        # What kind of execution it is, if the session ends here; see `keeping/rules.py`.
         self.kind: Any = None
         # What it lacks, and what is new in its order, if the session ends here; see `shifts.py`.
         self.shifts: Any = None

@@ -35,7 +35,7 @@ _NEXT_TO_NOTHING = 1 / 20
 # A tail is taken to fall no faster than this (in ln units a nat): numbers that were all alike in
 # training say little about the next one, and 25 % more is nothing to report. A machine that stands
 # still for a moment is not what most gaps are drawn from, and with 0.12 such moments hid a quarter
-# of the slow steps of a service. Where they do not, an export takes less (`export/steepness.py`).
+# of the slow steps of a service. Where they do not, an export takes less (`export/calibrate.py`).
 STEEPEST = 0.25
 # A tail is not taken to be surer than one of this many numbers.
 _MOST = 1_000.0

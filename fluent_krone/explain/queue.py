@@ -22,8 +22,7 @@ from ..timing import BackOff
 from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
 from .accepted import Acceptances
-from .breaker import OWN_FAILURES, Breaker
-from .budget import Budget
+from .budget import OWN_FAILURES, Breaker, Budget
 from .explained import by_model, by_person, without_answer
 from .knowledge import Knowledge
 from .marks import Marks

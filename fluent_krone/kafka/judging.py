@@ -29,10 +29,10 @@ from ..runtime.misfit import Misfit
 from .changelog import Changelog, KeptRows, Row, cleared, incidents_of, oldest_of, snapshot_of
 from .clients import Clients, Topics, ensure_judged
 from .error_copies import error_copy
-from .figures import engine_stats
 from .forms import HeldMessage
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
+from .metrics_server import engine_stats
 from .records import AddressedReader, Decoder
 from .shared_knowledge import SharedKnowledge
 from .transactions import Out

@@ -9,7 +9,7 @@ from typing import Any
 from ..alerts.records import iso_time
 from ..core.hierarchy import UNKNOWN, Hierarchy
 from ..reading.templates import template_id
-from .kinds import Kind
+from .rules import Kind
 
 # Kinds that are counted one by one between two summaries; the rest is counted together.
 _MOST_KINDS = 1_000

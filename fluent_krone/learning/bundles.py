@@ -22,8 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..detect.bundle import CURRENT
+from ..core.cascade import Clearing
+from ..core.hierarchy import Hierarchy
+from ..core.sessions import SessionSettings
+from ..detect.bundle import CURRENT, Bundle
+from ..detect.local_context import LocalContext
 from ..errors import ConfigError, KroneError
+from ..reading.records import InputSettings
+from ..types import LEVELS
 
 _PREVIOUS = "previous"
 _LEARNING = "learning"
@@ -212,3 +218,25 @@ def _manifest(path: Path) -> dict[str, Any]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"hash": "", "sessions": 0}
+
+
+# Seconds; any number will do, since no session is ever opened.
+_IDLE_TIMEOUT_S = 3600.0
+
+
+def blank_bundle() -> Bundle:
+    """A bundle without content, whose engine stands where the learnt one will stand."""
+    return Bundle(
+        name="none",
+        hash="",
+        input_settings=InputSettings(session_key=("tag",)),
+        session_settings=SessionSettings(idle_timeout=_IDLE_TIMEOUT_S),
+        templates=(),
+        counts=(),
+        hierarchy=Hierarchy([]),
+        patterns=LocalContext({level: [] for level in LEVELS}),
+        nested=None,
+        clearing=Clearing(),
+        training=frozenset(),
+        golden=(),
+    )

@@ -15,8 +15,7 @@ from ..errors import StoreDamaged, StoreError
 from ..explain.tickets import Ticket
 from ..learning.learning import Learning
 from ..timing import BackOff, RareReport
-from .figures import Figures
-from .halt import Halt
+from .figures import Figures, Halt
 from .judge import Judge
 from .kept import KeptChanges
 from .outbox import Outbox

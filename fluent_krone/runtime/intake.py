@@ -16,8 +16,7 @@ from ..transport import Delivery, Sender
 from ..transport.forward import Chunk
 from .chunk_keeper import ChunkKeeper
 from .committer import Committer, Fed
-from .figures import Figures
-from .halt import Halt
+from .figures import Figures, Halt
 from .judge import Judge
 from .outbox import Outbox
 from .repeats import Repeats

@@ -29,8 +29,7 @@ from ..types import Alert
 from .activation import Activation
 from .chunk_keeper import ChunkKeeper
 from .committer import Committer
-from .figures import Figures
-from .halt import Halt
+from .figures import Figures, Halt
 from .intake import Intake
 from .judge import Judge
 from .kept import KeptSaved

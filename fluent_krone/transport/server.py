@@ -25,8 +25,8 @@ from pathlib import Path
 from ..errors import ProtocolError
 from . import BurstInlet, Delivery, Inlet
 from .bursts import burst_inlet, chunk_bytes, frame_bytes, together
-from .channel import Channel
-from .connections import Ack, Connection, Connections, ServerStats
+from .channel import Channel, listen_at, listen_on, quick_ack
+from .connections import Ack, Connection, Connections, RateLimitedLog, ServerStats
 from .forward import (
     Chunk,
     Frame,
@@ -46,8 +46,6 @@ from .limits import (
     PORT,
     UNIX_PERMISSIONS,
 )
-from .listening import listen_at, listen_on, quick_ack
-from .logs import RateLimitedLog
 from .order import OrderWatch
 
 _log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from inlets import ACK, FRAME, Inlet
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
-from fluent_krone.transport import Sender, connections, logs
+from fluent_krone.transport import Sender, connections
 from fluent_krone.transport import server as forward_server
 from fluent_krone.transport.forward import (
     Chunk,
@@ -425,7 +425,7 @@ def test_chunks_that_overtake_each_other_are_reported_once_a_host(
 def test_a_frame_that_is_too_large_is_reported_once_a_host(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_INTERVAL_S", 0.0)
+    monkeypatch.setattr(connections, "_INTERVAL_S", 0.0)
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
         for _ in range(3):

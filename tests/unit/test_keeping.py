@@ -13,8 +13,7 @@ from fluent_krone.core.tracker import State
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.keeping.counts import DroppedCounts
-from fluent_krone.keeping.kinds import Kind, Kinds
-from fluent_krone.keeping.rules import Keeping, Rules, is_in_share
+from fluent_krone.keeping.rules import Keeping, Kind, Kinds, Rules, is_in_share
 
 S = 10**9
 DAY = 86_400 * S

@@ -20,8 +20,7 @@ from fluent_krone.cli import main
 from fluent_krone.config import Config
 from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
-from fluent_krone.learning.blank import blank_bundle
-from fluent_krone.learning.bundles import BundleFolder
+from fluent_krone.learning.bundles import BundleFolder, blank_bundle
 from fluent_krone.learning.child import EXTRA
 from fluent_krone.learning.counting import Seen, SessionCount
 from fluent_krone.learning.learning import FITTING, Learning, open_learning

@@ -24,7 +24,7 @@ from synthetic import (
     tree,
 )
 
-from export.precedence import count_precedence
+from export.fit_witnesses import count_precedence
 from fluent_krone.detect.order import Order, count_order
 from fluent_krone.detect.precedence import (
     OCCURRENCES,

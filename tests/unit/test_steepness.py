@@ -6,9 +6,8 @@ import random
 
 import pytest
 
-from export.calibrate import calibrate
+from export.calibrate import calibrate, steepest_of
 from export.hierarchy import extract
-from export.steepness import steepest_of
 from export.traces import Trace
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.tails import STEEPEST

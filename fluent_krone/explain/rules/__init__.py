@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from .base import MASK, Rule
 from .commands import COMMANDS
-from .forms import FORMS
+from .forms import FORMS, RANDOM_WORDS
 from .keys import KEYS
 from .needs import Choice, Folded
 from .numbers import ADDRESSES, NUMBERS
 from .persons import PERSONS
-from .random_words import RANDOM_WORDS
 
 __all__ = ["MASK", "RULES", "Choice", "Folded", "Rule"]
 
