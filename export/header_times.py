@@ -127,7 +127,7 @@ _READ_AS_THEY_ARE = (
     r"1\.\d{9,}[eE]\+?0?9",
 )
 # Formats that leave no doubt. `%-d` has one digit or two, `%e` and `%k` a blank before a single
-# digit, a year `%G` begins with 19 or 20, and `%B` is a month in whatever case.
+# digit (`%-e` only perhaps), a year `%G` begins with 19 or 20, and `%B` is a month in any case.
 _SURE_FORMATS = (
     "%Y-%m-%d\t%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d-%H:%M:%S", "%Y/%m/%d - %H:%M:%S",
     "%Y:%m:%d-%H:%M:%S", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d-%H.%M.%S", "%Y-%m-%d %H.%M.%S",
@@ -137,13 +137,13 @@ _SURE_FORMATS = (
     "%B/%-d/%Y %H:%M:%S", "%B-%-d-%Y %H:%M:%S", "%b/%d/%y %H:%M:%S", "%b-%d-%y %H:%M:%S",
     "%d/%b/%y %H:%M:%S", "%d-%b-%y %H:%M:%S", "%-d/%b/%Y:%H:%M:%S", "%-d/%b/%Y %H:%M:%S",
     "%-d %b %Y %H:%M:%S", "%a, %-d %b %Y %H:%M:%S", "%-d-%b-%Y %H:%M:%S", "%-d-%b-%Y::%H:%M:%S",
-    "%a %b %e %H:%M:%S.%f %Y", "%a %b %e %H:%M:%S:%f %Y", "%a %b %e %H:%M:%S %Y",
+    "%a %b %-e %H:%M:%S.%f %Y", "%a %b %-e %H:%M:%S:%f %Y", "%a %b %-e %H:%M:%S %Y",
     "%b %e %H:%M:%S %G", "%b %e %Y %H:%M:%S",
 )  # fmt: skip
 _DIRECTIVES = {
-    "Y": r"\d{4}", "G": r"(?:19|20)\d\d", "-d": r"\d\d?", "e": r"[ \d]?\d", "j": r"[0-3]\d\d",
-    "k": r"(?:\d\d| \d)", "-H": r"\d\d?", "-M": r"\d\d?", "-S": r"\d\d?", "f": r"\d{1,6}",
-    "b": MONTH, "B": rf"(?i:{MONTH})", "a": DAY,
+    "Y": r"\d{4}", "G": r"(?:19|20)\d\d", "-d": r"\d\d?", "e": r"[ \d]\d", "-e": r"[ \d]?\d",
+    "j": r"[0-3]\d\d", "k": r"(?:\d\d| \d)", "-H": r"\d\d?", "-M": r"\d\d?", "-S": r"\d\d?",
+    "f": r"\d{1,6}", "b": MONTH, "B": rf"(?i:{MONTH})", "a": DAY,
 }  # fmt: skip
 _AS_STRPTIME = (("%-", "%"), ("%G", "%Y"), ("%e", "%d"), ("%k", "%H"), ("%B", "%b"))
 # What may stand between a date in numbers and its clock, and a cell's end, which has no name.

@@ -86,7 +86,7 @@ def test_no_group_is_repeated_possessively(package: Any) -> None:
 
 
 def test_neither_is_one_in_the_forms_of_headers() -> None:
-    modules = ("guess", "header_forms", "header_products", "header_shapes", "header_stamps")
+    modules = ("guess", "header_forms", "header_products", "header_shapes", "header_times")
     for module in modules:
         content = vars(importlib.import_module(f"export.{module}"))
         for name, value in content.items():
