@@ -57,7 +57,7 @@ FAULTS, _FAULTY_EVENTS = 1_000, 200_000
 _DOUBTFUL_SHARE = 0.01
 # How often sessions are looked for that do not belong to the others (`misfits.py`).
 _TRIMMING_ROUNDS = 3
-# A kind of fault of which less than this share is found is a blind spot.
+# A kind of fault is a blind spot where less than this share of it is found.
 _BLIND = 0.1
 # Numbers of false alarms in 1,000 sessions for which a report tells what is found.
 TOLD = (0.5, 1.0, 5.0, 20.0)
@@ -108,7 +108,7 @@ class Calibration:
 
     @property
     def blind(self) -> tuple[str, ...]:
-        """Kinds of fault of which hardly any is found, as the thresholds are."""
+        """The kinds of fault that are hardly ever found with these thresholds."""
         return tuple(kind for kind, found in self._found().items() if found < _BLIND)
 
     @property

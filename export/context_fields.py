@@ -21,7 +21,7 @@ from fluent_krone.reading.seam import Read
 from fluent_krone.reading.times import TimeReader
 from fluent_krone.reading.values import as_bytes
 
-# Sessions that are looked at, and records of each. What is constant in so many is a rule of the
+# Sessions that are looked at, and records of each. What is constant in this many is a rule of the
 # log, and each costs the memory of its values.
 _MOST_SESSIONS = 3_000
 _MOST_RECORDS = 50

@@ -67,7 +67,7 @@ _NEARLY_ALL, _TOLD = 0.95, 0.6
 # What the word of a field tells of the event, as a share of what the word itself tells, where it
 # has nothing to do with the event; and what it tells beside the session, where it belongs to that.
 _HARDLY = 0.1
-# Where so few events differ, a word beside them may tell steps apart that they do not.
+# Where at most this many events differ, a word beside them may tell steps apart that they do not.
 _FEWEST_EVENTS = 3
 # A categorical field is in at least this share of the records.
 _RARELY = 0.05

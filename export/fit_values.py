@@ -50,7 +50,7 @@ _REPEATS = 10
 _LONGEST = 100
 # Of the values that one half of training has, this many may be new to the other half.
 _NEW_SHARE = 0.001
-# Numbers of which this many lie outside the other half's range are no range: a share of them, or a
+# Numbers are no range if this many lie outside the range of the other half: a share of them, or a
 # few, since the few most extreme ones of any numbers are often all in one half.
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # The tails of numbers fall as fast as the numbers show, down to this (`tails.py`). With 0.25, a

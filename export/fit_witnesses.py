@@ -184,7 +184,7 @@ def which_instance(sessions: Sequence[Trace], hierarchy: Hierarchy) -> set[Slot]
 
 
 def never_seen(sessions: Sequence[Trace], hierarchy: Hierarchy) -> dict[Slot, float]:
-    """The places of facets in the plain templates of which training had only the leaves.
+    """The places of facets in those plain templates whose leaves alone training had.
 
     The surprise of one is −ln of the share of sessions that it may be expected in.
     """
@@ -275,7 +275,7 @@ def _occurrences(keys: Sequence[int], size: int) -> Iterator[tuple[int, int, Byt
 def _rules_of(
     step: int, most: Bytes, reached: Ints, having: Ints, known: Sequence[int]
 ) -> list[list[Rule]]:
-    """The rules of each occurrence of a step, as far as there are any."""
+    """The rules of each occurrence of a step that has any."""
     found: list[list[Rule]] = []
     for occurrence in range(OCCURRENCES):
         if not having[occurrence + 1 :].any():

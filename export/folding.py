@@ -23,7 +23,7 @@ MOST_USUAL, _OFTEN, _NEARLY_ALL = 20, 10, 0.95
 _CODES = 3
 # What a random id is masked as.
 _ID = "<code>"
-# Literal words of a sentence that is the same whoever says it.
+# Literal words of a sentence that is the same for every speaker.
 _LONG = 6
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")

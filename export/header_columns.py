@@ -29,14 +29,14 @@ from .header_times import ZONES, compiled, stamps
 _Rests = Sequence[tuple[str, int]]
 # Words before a time that are no part of the message.
 MAX_LEAD = 2
-# The first word of a message, as far as it is of letters.
+# The letters with which a message begins.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 # A word of a sentence; the first one may have a capital letter.
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
-# the lines that have a clock, or else a level, near their begin, if so many of them have one.
+# the lines that have a clock, or else a level, near their begin, if this share of them has one.
 _ENOUGH = 0.6
 _HAS_CLOCK = re.compile(
     r".{0,60}?(?<!\d)(?:\d\d?[:.]\d\d[:.]\d\d|1\d{9}|\d{6,8}[T_ -]?\d{6})(?!\d{7})"
@@ -45,8 +45,8 @@ _HAS_LEVEL = re.compile(rf".{{0,80}}?(?<!\w)(?i:{b'|'.join(sorted(LEVELS)).decod
 
 
 def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Two patterns, a header as far as its time and what follows it, and whether its last column
-    has no name.
+    """Two patterns, a header up to its time and what follows, and whether its last column has no
+    name.
 
     Nothing where the lines have no header in common, or none that says more than a time. Where a
     program writes lines of its own between those of a logger, the logger's have one in common.
@@ -59,7 +59,7 @@ def learned_headers(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """What `learned_headers` gives, of lines all of which have the same header."""
+    """What `learned_headers` gives, of lines that all have the same header."""
     columns = list(itertools.takewhile(lambda column: not is_status(column), _columns(lines)))
     columns = _before_sentence(columns)
     last = max((n for n in range(len(columns)) if is_anchor(columns, n)), default=-1)

@@ -190,6 +190,6 @@ TAKEN = OF_TIME | {"message"}
 PROCESS_KEYS = ("p", "pid", "process")
 BARE = r"(?<value>[^\s\"'=|]+) +"
 
-# A time is read as far as it goes, with its fraction; a number between commas is none.
+# A time is read to its end, with its fraction; a number between commas is no fraction.
 WHOLE = r"(?:(?<![^Zz])|(?!\.\d|,\d++(?![,;])|:\d{1,6}\b(?![.\w])))"
 BEHIND_TIME = (*ENDS[:-2], r"::(?=[^\s:])", r":(?=\S)", *ENDS[-2:])

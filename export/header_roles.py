@@ -91,7 +91,7 @@ _CAPITALS = re.compile(r"[A-Z]{3,}\Z")
 
 
 def are_levels(values: Sequence[str]) -> bool:
-    """Whether values are levels, some of which may be the program's own, as `STATUS`.
+    """Whether values are levels; some may be the program's own, such as `STATUS`.
 
     >>> are_levels(["INFO", "STATUS", "ERROR"]), are_levels(["pump", "INFO", "cart"])
     (True, False)
@@ -118,7 +118,7 @@ class Column:
     role: str = ""
     # How many characters lines have in it.
     widths: set[int] = field(default_factory=set)
-    # The words that follow it, as far as they were noted.
+    # The words that follow it.
     behind: set[str] = field(default_factory=set)
     # Whether any line has a process behind the name.
     has_pid: bool = False
@@ -146,7 +146,7 @@ class Column:
 
     @property
     def is_few(self) -> bool:
-        """Whether it has so few values as lines have loggers, threads or hosts."""
+        """Whether it has as few values as loggers, threads or hosts have."""
         distinct = self.distinct
         count = len(self.values)
         fewest = max(3, min(_FEW_OF_SHORT, count // 3))
@@ -164,7 +164,7 @@ class Column:
 
 
 def is_anchor(columns: Sequence[Column], n: int) -> bool:
-    """Whether the header may end behind a column: a message does not begin with such a one."""
+    """Whether the header may end behind a column, since no message begins with one like it."""
     column = columns[n]
     if column.kind in ("time", "level") or are_levels(column.values):
         return True

@@ -198,7 +198,7 @@ KNOWN = (
     # Android: pid tid level tag, where a user or a package stands among them
     r"(?:[a-z]\w*|\d+) +(?<pid>\d+) +(?<tid>\d+) (?<level>[VDIWEFA]) (?<component>[^:]+?) *: ",
     r"(?<pid>\d+)-(?<tid>\d+) +(?<component>\S+) +(?<package>\S+) +(?<level>[VDIWEFA])  ",
-    # java.util.logging: logger method LEVEL:, of which the level begins a line of its own
+    # java.util.logging: logger method LEVEL:, where the level began a line of its own
     rf"(?<component>{DOTTED}) (?<function>[\w$<>]+) +(?<level>{LEVEL_WORDS}): +",
     # Samba: how much is to be written for such lines] file:line(function)
     r"(?<verbosity>\d{1,2})(?:, [^\]]*)?\] \S*?(?<component>[\w-]+)\.c:\d+\((?<function>\w+)\) +",
@@ -219,7 +219,7 @@ HOST_FIRST = (
     rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
     r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +"
 )
-# Kinds of which a header has one, each in the spellings that are tried in turn.
+# Parts that a header has once, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "level",

@@ -269,7 +269,7 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
 
 
 def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
-    """The fields beside those that say what happened: numbers, and words of which there are few.
+    """The fields beside those that say what happened: numbers, and words with few values.
 
     Ids of letters are left out, and so are times and counters, which only grow.
     """

@@ -39,7 +39,7 @@ from .free_text import FreeText, free_texts
 from .names import fold_inside, fold_names, fold_phrases
 from .value_places import ValuePlaces, places_of
 
-# A template without wildcards as far as its first one, where it has no second kind of text.
+# What stands before a template's first wildcard, where it has no second kind of text.
 _HEAD = re.compile(r"([^<]*)<(?:\*|[a-z]+)>.*", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]+")

@@ -101,7 +101,7 @@ class Misfits:
             self._fewest = _LABELLED_SHARE
         # How sessions may stand apart.
         self._ways: Sequence[tuple[Sequence[str], float]] = _APART
-        # Whether so many stood apart in some round that others fail in other ways.
+        # Whether, in some round, enough stood apart that others fail in other ways.
         self._is_mixed = False
         # How many did not belong to the others, where these were too many to be left out.
         self.too_many = 0
@@ -163,7 +163,7 @@ class Misfits:
 
 
 def _has_any(normal: Mapping[str, Doubles], names: Sequence[str]) -> Flags:
-    """The sessions of which one of these scores is not 0."""
+    """The sessions with one of these scores above 0."""
     found: Flags = np.any([normal[name] > 0 for name in names if name in normal], axis=0)
     return found
 

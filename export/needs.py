@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 def count_needs(bags: Sequence[Mapping[int, int]], sessions: Sequence[int]) -> Needs:
-    """The rules that all sessions keep: so many `sessions` have their steps as often as `bags` say.
+    """The rules that all sessions keep: `sessions` of them have each step as often as `bags` says.
 
     A rule that says no more than that of an earlier occurrence is left out.
     """
@@ -42,7 +42,7 @@ def count_needs(bags: Sequence[Mapping[int, int]], sessions: Sequence[int]) -> N
 
 
 def _needs_of(column: int, times: Bytes, weights: Ints, known: Sequence[int]) -> list[list[Need]]:
-    """What each occurrence of a step needs, as far as it needs anything."""
+    """What each occurrence of a step needs, if anything."""
     found: list[list[Need]] = []
     before: Bytes = np.zeros(len(known), np.uint8)
     for occurrence in range(OCCURRENCES):

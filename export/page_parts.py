@@ -28,7 +28,7 @@ def percent(rate: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """F1 and the like, with three digits: the third still distinguishes good detectors."""
+    """F1 and similar figures, with three digits: the third still distinguishes good detectors."""
     if value is None:
         return "·"
     return f"{value:.3f}"

@@ -150,7 +150,7 @@ def read_status(text: str) -> str:
 
 
 def lemma(word: str) -> str | None:
-    """The verb of which `word` is a form, or None: received, receiving, receives → receive.
+    """The verb that `word` is a form of, or None: received, receiving, receives → receive.
 
     >>> [lemma(w) for w in ("Receiving", "stopped", "denied", "was", "block", "sending", "packet")]
     ['receive', 'stop', 'deny', None, 'block', 'send', None]

@@ -79,7 +79,7 @@ def _words(one: LineFormat) -> str:
     """What a format tells of its lines."""
     names = [name for name in compiled(one.line_format).groupindex if name != "header"]
     if JSON in names:
-        return "records in JSON, of which the message has the other fields behind its text"
+        return "records in JSON; the other fields follow the text of the message"
     if names == ["message"]:
         return "they have no header, and are messages as they are"
     return ", ".join(names)

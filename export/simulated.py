@@ -38,7 +38,7 @@ from .sequences import TrainingSession, patterns_of
 from .to_onnx import fit_onnx, nested_files
 from .traces import Trace
 
-# Simulated sessions to learn from: so many that hardly any course of the simulator stays unseen.
+# Simulated sessions to learn from: enough that hardly any course of the simulator stays unseen.
 SESSIONS = 150_000
 SEED = "training"
 # Of these, the share that comes with times, values and levels, which take longer to learn from.

@@ -97,7 +97,7 @@ class Options(LearningOptions):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
-        """The options of which `to_json` gave `values`, read back from JSON."""
+        """The options that `to_json` turned into `values`, read back from JSON."""
         return cls(
             **{name: _PATHS_AND_TUPLES.get(name, _as_is)(value) for name, value in values.items()}
         )

@@ -282,7 +282,7 @@ class _Part:
 
 
 def prototype_limit(columns: int) -> int:
-    """The largest number of prototypes that a model with so many columns may have."""
+    """The largest number of prototypes that a model with `columns` columns may have."""
     return max(1, min(MAX_PROTOTYPES, MAX_CELLS // (columns + 1)))
 
 

@@ -158,7 +158,7 @@ _SILENT = "failed"
 
 
 def flow_steps(flow: Flow, log_key: int, hierarchy: Hierarchy) -> dict[str, str | None]:
-    """Entity, action and status of a node, as far as it goes down the tree."""
+    """Entity, action and status of a node, down to its level of the tree."""
     entity, action, status = hierarchy.steps(log_key)
     if flow.level == "stream":
         entity = None

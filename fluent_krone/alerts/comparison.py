@@ -29,7 +29,7 @@ _SUCCESS = re.compile(r"\b(?:success|succe\w+|verified|served|ok)\b", re.IGNOREC
 # more than a sentence is worth.
 _MOST_READ = 400
 _MOST_CHARACTERS = 500
-# Templates of which it is remembered what they say.
+# Templates whose words are remembered.
 _MOST_TEMPLATES = 4_096
 _NO_TEMPLATE = "<unknown>"
 # Share of the normal sessions: a step that comes more often is none that only odd sessions have.

@@ -324,7 +324,7 @@ def are_variants(one: str, other: str) -> bool:
 def _is_usual_move(compared: Comparison, one: Difference, had_pair: HadPair) -> bool:
     """Whether steps only changed their place, and training had all pairs of steps that this made.
 
-    A new line beside them is told by itself.
+    A new line beside them is reported by itself.
     """
     steps = (*one.extra, *one.missing)
     if one.direction not in _MOVES or any(

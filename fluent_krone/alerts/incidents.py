@@ -16,9 +16,9 @@ An alert joins an open incident, the first of these that holds:
 
 News of a template (`unseen_template`) is about no failed execution: it joins an incident by rules 1
 to 3 only. An incident that begins with it is taken over by the first execution in it that goes
-wrong: that alert is told whole, and stands for the incident from then on.
+wrong: that alert is sent whole, and stands for the incident from then on.
 
-An incident is told when it begins (with its whole first alert), when it has ten times as many
+An incident is reported when it begins (with its whole first alert), when it has ten times as many
 executions as were told last, when it becomes much more severe, and when it ends after a quiet time.
 """
 
@@ -36,18 +36,18 @@ from .records import iso_time
 from .severity import SEVERITIES
 
 # Open incidents at the same time, each a few kilobytes. An alert beyond them is sent by itself: it
-# is told more often than it needs to be, but it is not lost.
+# is reported more often than it needs to be, but it is not lost.
 MOST_OPEN = 1_000
 # Stream time after the begin of an incident within which other deviations of its entity belong to
 # it. Later ones are news, even while the incident lasts.
 _BURST_NS = 60 * 10**9
-# An incident that grows is told again at this many times the executions that were told last, …
+# An incident that grows is reported again at this many times the executions reported last, …
 _GROWTH = 10
 # … but at the earliest this long after the last event: 1,000 within minutes are news once. Where
-# that one has told of growth, it is known that many go wrong, and it takes longer until the next.
+# that one has reported growth, it is known that many go wrong, and it takes longer until the next.
 _GROWTH_PAUSE_NS = 300 * 10**9
 _LONG_PAUSE_NS = 3600 * 10**9
-# Incidents that news of a template may open: so many that the others have room for theirs.
+# Incidents that news of a template may open; the others keep room for theirs.
 _MOST_OPEN_BY_NEWS = MOST_OPEN // 2
 # The kind of alerts that are news of a template, not of an execution.
 NEWS = "unseen_template"
@@ -269,7 +269,7 @@ class Incidents:
             self._by_entity[entity] = incident.incident_id
 
     def _add(self, incident: Incident, alert: Alert, now_ns: int) -> bool:
-        """Add an alert; whether it is told: it is much more severe, or the first failure."""
+        """Add an alert. Whether it is reported: it is much more severe, or the first failure."""
         record = alert.record
         self._note_session(incident, record)
         incident.last_at_ns = max(incident.last_at_ns, now_ns)
@@ -362,7 +362,7 @@ class Incidents:
         self._counters["incidents_resolved"] += 1
 
     def _told(self, incident: Incident, now_ns: int, event: Alert) -> Alert:
-        """Note that an incident is told now."""
+        """Note that an incident is reported now."""
         incident.told = incident.count
         incident.told_at_ns = now_ns
         incident.events += 1
@@ -423,7 +423,7 @@ def _with(alert: Alert, incident_id: str | None) -> Alert:
 
 
 def _pause_ns(incident: Incident) -> int:
-    """How long after its last event an incident that grows is told again at the earliest."""
+    """How long after its last event a growing incident is reported again at the earliest."""
     if incident.told >= _GROWTH:
         return _LONG_PAUSE_NS
     return _GROWTH_PAUSE_NS

@@ -3,7 +3,7 @@
 A line that training never had spoils more than itself: its Seqs are unseen, and the step that it
 came in place of seems to be missing. So the session is judged once more, with each new line taken
 for the known step that it differs from in few words, or left out where there is none. If it is
-normal then, the new lines are what deviates, and nothing else is told.
+normal then, the new lines are what deviates, and nothing else is reported.
 """
 
 from __future__ import annotations

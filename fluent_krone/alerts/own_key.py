@@ -11,7 +11,7 @@ from ..reading.wildcards import WILDCARD
 # The word before a mask: the one that it touches, or else the one before the blank.
 _WORD_BEFORE = re.compile(r"(?:\S+|\S*\s+)\Z")
 _QUOTED = re.compile("“[^”]*”")
-# Templates of which it is remembered where their masks are; a bundle has some hundreds.
+# Templates whose places of masks are remembered; a bundle has some hundreds.
 _MOST_TEMPLATES = 4_096
 
 

@@ -220,7 +220,7 @@ class AlertMaker:
     def _deviating(
         self, finding: Finding, pattern: str, compared: Comparison | None
     ) -> list[dict[str, Any]]:
-        """The field `deviations`, of which no alert has none."""
+        """The field `deviations`, which is never empty."""
         if finding.change is not None:
             return [change_deviation(finding.change)]
         if finding.flow is not None:

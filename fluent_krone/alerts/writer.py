@@ -179,7 +179,7 @@ class Writer:
         return f"{step} came {self.after(event)}; normally {expected} comes next."
 
     def _rare_together(self) -> str:
-        """A session that ran like a normal one, of which there are hardly any."""
+        """A session that ran like a normal one that hardly ever comes."""
         compared = self.compared
         trouble: dict[int, int] = {}
         for event, key in enumerate(compared.session):

@@ -85,7 +85,7 @@ def _add_exchange(group: CommandGroup) -> None:
 
 
 def where_parser() -> argparse.ArgumentParser:
-    """Options that all commands share, of which one says where the knowledge file is."""
+    """Options that all commands share; one of them says where the knowledge file is."""
     parser = argparse.ArgumentParser(add_help=False)
     add_place(parser)
     return parser

@@ -12,7 +12,7 @@ from ..errors import KroneError
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add the options of which one says where the knowledge file is."""
+    """Add the options that say, one or the other, where the knowledge file is."""
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--knowledge", metavar="FILE", help="the knowledge file itself")
     place.add_argument(

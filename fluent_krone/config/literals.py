@@ -1,7 +1,7 @@
 """Values of parameters: literals as Fluentd writes them (`30s`, `8m`, `true`), and addresses.
 
-Literals are turned into values and back again; of addresses and URLs it is told who can reach them
-or read along.
+Literals are turned into values and back again. For addresses and URLs, functions say who can reach
+them or read along.
 """
 
 from __future__ import annotations

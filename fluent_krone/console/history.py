@@ -110,7 +110,7 @@ class History:
             row = _Row(0, {}, Bars(alert.time_ns), dict(alert.record))
         is_change = alert.record.get("kind") == "change"
         if is_change or row.alert.get("kind") == NEWS != alert.record.get("kind"):
-            # What is told of a change later counts more sessions, and may say that it goes wrong.
+            # A later report of a change counts more sessions, and may say that it goes wrong.
             # What began with a new line is about the first execution in it that goes wrong.
             row.alert = dict(alert.record)
         row.bars.add(alert.time_ns)

@@ -230,7 +230,7 @@ class Changes:
         return found
 
     def finish(self, at_ns: int) -> list[Fired]:
-        """The end of the input: what waits is odd, and what was not told is told."""
+        """The end of the input: what waits is odd, and what was not reported is reported."""
         found = self._give_up(NEVER, at_ns)
         found += self._open.finish(at_ns)
         self._touch()

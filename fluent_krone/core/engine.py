@@ -254,7 +254,7 @@ class Engine:
         self._loop = Loop(self, reading_by(read))
 
     def silence_by(self, silences: Callable[[Finding], bool]) -> None:
-        """Leave out findings of which `silences` says that a person marked them as normal."""
+        """Leave out findings that a person marked as normal, as `silences` says."""
         self.judging.make.silences = silences
 
     def log_key_text(self, log_key: int) -> str:

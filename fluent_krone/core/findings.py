@@ -144,7 +144,7 @@ class FindingMaker:
         return False
 
     def _note(self, session: Session, deviation: Deviation) -> None:
-        """Note what is told with a deviation: first the signature that names its alert."""
+        """Note what is reported with a deviation: first the signature that names its alert."""
         session.told += (signature_of(deviation, self._names),)
         if deviation.behind >= 0:
             session.told += (_too_early(deviation, self._names),)
@@ -274,7 +274,7 @@ class FindingMaker:
         )
 
     def _log_keys(self, session: Session) -> tuple[int, ...]:
-        """The session's log keys. Steps of which it is not known yet what they are are unknown."""
+        """The session's log keys. Steps that are not identified yet are unknown."""
         unknown = self._hierarchy.unknown
         if max(session.keys, default=0) <= unknown:
             return tuple(session.keys)

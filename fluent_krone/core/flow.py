@@ -4,7 +4,7 @@
    session. When stream time leaves a window, it is judged (`roll`), node of the tree by node.
 2. A *silence* is a run of windows in which a node does not come at all. It is measured by the
    events that usually come in so much time at these hours of the day, so that a quiet night is no
-   silence. A node of which the node above is silent as well is not reported: the cause lies there.
+   silence. A node is not reported where the node above it is silent as well: the cause lies there.
 3. A *burst* is a window, or ten, or sixty, with many more events than usual. Of several nodes that
    begin to burst together, the one that is most times above its usual rate is reported. The others,
    and those that follow within `_TOGETHER` windows, are taken for the same.

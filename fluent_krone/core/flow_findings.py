@@ -64,7 +64,7 @@ class Hour:
 
     usual: Sequence[float]
     fewest: Sequence[Sequence[float]]
-    # The nodes of which nobody knows what is usual.
+    # The nodes whose usual rate is not known.
     unknown: frozenset[int] = frozenset()
 
 

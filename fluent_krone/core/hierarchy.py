@@ -93,7 +93,7 @@ class Hierarchy:
         actions: dict[tuple[str, int], list[int]] = {}
         for i in members:
             action = self.rows[i].action
-            # An unnamed action is told from others by its row, or by nothing where they are merged.
+            # An unnamed action differs from others by its row, or not at all where they are merged.
             own_row = -1
             if is_none(action):
                 action = "none"
@@ -198,7 +198,7 @@ def _collapse(nodes: Iterable[int]) -> list[int]:
 
 
 def step_name(*path: str | None, left_open: str = "") -> str:
-    """A step as people read it: entity, action and status, as far as they are known.
+    """A step as people read it: entity, action and status, where they are known.
 
     `left_open` stands for those that are not known; without it, they are left out.
 

@@ -113,7 +113,7 @@ class OddEvents:
         return too_severe
 
     def _has_odd_value(self, log_key: int, text: bytes) -> bool:
-        """The same for messages of which no shape is remembered."""
+        """The same for messages without a remembered shape."""
         spans = self._slots.spans(log_key, text, remember=False)
         for slot, fine in self._places[log_key]:
             if slot < len(spans):

@@ -24,7 +24,7 @@ OPEN_NS = 3600 * _NS
 # Sessions after which it can be said that a change goes wrong, and the share of abnormal ones.
 _ENOUGH_SESSIONS = 20
 _MOST_ABNORMAL = 0.5
-# Versions from before a change that are told.
+# Versions from before a change that its report names.
 _BEFORE_TOLD = 5
 
 
@@ -111,7 +111,7 @@ class OpenChanges:
         return (change.due_ns for change in self._open)
 
     def fire(self, at_ns: int) -> list[Fired]:
-        """What is told at a stream time."""
+        """The reports that are due at a stream time."""
         found = []
         for change in list(self._open):
             if change.due_ns <= at_ns:
@@ -119,7 +119,7 @@ class OpenChanges:
         return found
 
     def finish(self, at_ns: int) -> list[Fired]:
-        """What is told at the end of the input, which is the end of each change as well."""
+        """The reports at the end of the input, which ends each change as well."""
         found = []
         for change in self._open:
             found += self._tell(change, at_ns)

@@ -14,7 +14,7 @@ from .wording import likeness
 # What a message stands for that is passed over. No log key is negative.
 PASSED = -1
 # Places of a step that must be known before it is decided what it stands for; fewer are enough
-# when its time to wait is over. Where nothing is clear after so many, it is passed over.
+# when its time to wait is over. Where nothing is clear after this many, it is passed over.
 _PLACES = 5
 _PLACES_AFTER_TIME = 3
 _UNCLEAR_PLACES = 25
@@ -94,7 +94,7 @@ class Places:
         return step.log_keys[nearest]
 
     def meanings(self) -> Mapping[int, int]:
-        """What the steps of changes that wait stand for, as far as it is known now."""
+        """What the waiting steps of changes stand for, where it is known by now."""
         if self._meant is None:
             waiting = {
                 number: self._forms.text(number)
@@ -112,7 +112,7 @@ class Places:
         return self._meant
 
     def may_stand_for(self, number: int) -> Collection[int]:
-        """The old steps that one that waits may stand for, as far as its places are known."""
+        """The old steps that a waiting one may stand for, judged by its known places."""
         found = self._may_stand_for.get(number)
         if found is None:
             found = self.replacing.may_stand_for(number, self._runs)

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 # held first. Sessions themselves are not compared.
 _ORDER = itemgetter(0, 1)
 # Sessions that are held at one time, some 2 KB each. One more is judged as it ends. A stream that
-# has so many in the time that steps wait shows within seconds what its new steps are.
+# has this many in the time that steps wait shows within seconds what its new steps are.
 MOST_HELD = 2_000
-# Bytes of the first line of a new step, which is kept until it is told.
+# Bytes of the first line of a new step, which is kept until it is reported.
 _LONGEST_LINE = 2_000
 
 
@@ -88,7 +88,7 @@ class HeldSessions:
         return heapq.heappop(self._heap)[2]
 
     def take(self, is_wanted: Callable[[Session], bool]) -> list[Session]:
-        """Give out the sessions of which that is true, in the order of their release."""
+        """Give out the sessions for which that is true, in the order of their release."""
         wanted = [entry for entry in self._heap if is_wanted(entry[2])]
         if wanted:
             numbers = {number for _, number, _ in wanted}
@@ -241,7 +241,7 @@ class Settling:
         self.held.add(session)
 
     def _judge(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
-        """Judge a session by what its new steps stand for, as far as that is known by now."""
+        """Judge a session by what its new steps stand for, where that is known by now."""
         self._engine.journal.note_end(session)
         session.saved.held = 0
         self._rejudging.judge(session, told_ns, findings)
@@ -305,8 +305,8 @@ class Rejudging:
     def judge(self, session: Session, told_ns: int, findings: list[Finding]) -> None:
         """Read an ended session again, and judge it.
 
-        All of it is told at one time, the stream time `told_ns`. So what is odd about single steps
-        is a part of the alert about the whole session, if there is one.
+        All of it is reported at the stream time `told_ns`. So what is odd about single steps is a
+        part of the alert about the whole session, if there is one.
         """
         passed = self._read_again(session)
         keys = session.keys

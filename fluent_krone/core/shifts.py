@@ -11,7 +11,7 @@ may be too little to alert about. So it is counted over sessions:
 4. When as many sessions have the same, and they are not few among all, it is told, together with
    all else that is found soon after. Sessions that have an alert for another reason do not count.
 5. A session that lacks what is gone is judged once more as if it had come where training had it
-   (`Absent`). What else goes wrong in it is told as ever.
+   (`Absent`). What else goes wrong in it is reported as usual.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _MOST_PAIRS = 1_000_000
 _FIRST_SESSIONS = 200
 # Things that are counted at one time.
 _MOST_ITEMS = 500
-# Longer sessions are not looked at, and are told as they are: a verdict must not hold up the
+# Longer sessions are not looked at, and are reported as they are: a verdict must not hold up the
 # stream.
 _LONGEST = 300
 NEVER = 2**63 - 1
@@ -156,7 +156,7 @@ class Shifts:
         return gone
 
     def fire(self, at_ns: int) -> ChangeReport | None:
-        """What is told at the stream time `at_ns`, if anything is due by then."""
+        """What is reported at the stream time `at_ns`, if anything is due by then."""
         if at_ns < self.due_ns:
             return None
         found = self._found

@@ -1,4 +1,4 @@
-"""Where events come from: hosts or files with clocks of their own, as far as records tell.
+"""Where events come from: hosts or files with clocks of their own, if records name them.
 
 The time of a stream follows what several sources agree on (`stream_time.py`). One host whose clock
 is ahead may write most of the lines, so a run of its events is no agreement:

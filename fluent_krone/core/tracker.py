@@ -136,12 +136,12 @@ class Tracker:
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
         self.start = State(0, -1, -1, 0, 0, None)
-        # Where a session is that has a step of which it is not known what it is: a log key behind
+        # Where a session is that has a step not identified yet: a log key behind
         # those of the hierarchy. It stays there, and the engine looks at each of its events.
         self.waiting = State(0, -1, -1, 0, 0, None)
         self.waiting.shortest_ns, self.waiting.longest_ns = NO_GAP_NS
         self.waiting.next = dict.fromkeys(range(hierarchy.unknown + 1), self.waiting)
-        # Where a session is of which all was told that ever will be: it stays there, and nothing is
+        # Where a session is that was reported for the last time: it stays there, and nothing is
         # worked out for its further steps. A step that nobody knows still leads to `waiting`.
         self.settled = self.apart()
         self.settled.shortest_ns, self.settled.longest_ns = NO_GAP_NS

@@ -13,7 +13,7 @@ _ENOUGH_ALIKE = 2
 _NAMES_MOST = 0.5
 # Templates from which on that can be said.
 _ENOUGH_TEMPLATES = 4
-# New templates of which it is remembered whether they have another status.
+# New templates for which it is remembered whether they have another status.
 _REMEMBERED = 4_096
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
@@ -158,7 +158,7 @@ class Wording:
 
 
 def words_of(template: str) -> list[str]:
-    """The words of a template, of which `key="some value"` is one.
+    """The words of a template; `key="some value"` is one word.
 
     >>> words_of('msg="cart loaded" items=<num>')
     ['msg="cart loaded"', 'items=<num>']

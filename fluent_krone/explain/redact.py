@@ -21,7 +21,7 @@ _ROUNDS = 5
 # Characters of a text that the operator's expressions see, since those may be slow; the rest of the
 # text does not leave.
 MAX_LENGTH = 2000
-# Texts of which it is remembered which rules can match them, up to some kilobytes each.
+# Texts for which it is remembered which rules can match them, up to some kilobytes each.
 _SHAPES_KEPT = 1_000
 # Every digit as "0".
 _ZEROED = bytes.maketrans(b"123456789", b"000000000")

@@ -32,7 +32,7 @@ class Waiting:
         return self.answer is not None and self.is_cleared_by(self.answer)
 
     def is_cleared_by(self, answer: Answer) -> bool:
-        """Whether an answer clears the session, of which a model may say that it is normal."""
+        """Whether an answer clears the session: a model may say that it is normal."""
         return self.case.may_clear and answer.verdict == "normal" and answer.confidence >= _SURE
 
     def explained(self, answer: Answer, cost_usd: float) -> Alert:

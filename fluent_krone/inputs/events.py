@@ -289,7 +289,7 @@ def _told_of_in_others(files: Sequence[Path]) -> frozenset[Path]:
     records: dict[Path, list[dict[str, Any]]] = {}
     plain: list[str] = []
     for path in filter(Path.is_file, files):
-        # What can't be read is told when it is read.
+        # What can't be read is reported when it is read.
         with contextlib.suppress(ConfigError, *_UNREADABLE), closing(Source(path)) as source:
             if source.is_parquet:
                 continue

@@ -128,7 +128,7 @@ def _joined(rows: Iterable[Record], name: str, is_head: IsHead) -> Iterator[Reco
     for row in rows:
         line = row.get(name)
         if not isinstance(line, str):
-            # What can't be read is told of, wherever it stands.
+            # What can't be read is reported, wherever it stands.
             yield row
             continue
         line = line.rstrip("\r\n")

@@ -337,7 +337,7 @@ class ConsumerLoop:
         return self._kafka.TopicPartition(self._config.topic, number, offset)
 
     def _lag(self, partition: Partition) -> int:
-        """Records that the brokers have and that were not fed yet, as far as is known."""
+        """Records that the brokers have and that were not fed yet, where that is known."""
         found = self._consumer.get_watermark_offsets(self._place(partition.number), cached=True)
         if not found or found[1] < 0:
             return 0

@@ -32,7 +32,7 @@ EVENT = 2
 
 
 class Held(Protocol):
-    """Where records are held, as far as releasing them needs it."""
+    """Where records are held, with what releasing them needs."""
 
     def has(self, ref: int) -> bool:
         """Whether the record of a reference is still there."""

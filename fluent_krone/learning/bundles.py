@@ -208,7 +208,7 @@ def is_bundle_folder(path: Path) -> bool:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """A bundle's hash and training, as far as its manifest can be read."""
+    """A bundle's hash and training, where its manifest can be read."""
     try:
         raw = (path / _MANIFEST).read_bytes()
         training = json.loads(raw).get("training") or {}

@@ -92,7 +92,7 @@ class ChunkTable:
         self._known.add(key for (key,) in db.execute("SELECT id FROM chunk ORDER BY n"))
 
     def has(self, key: bytes) -> bool:
-        """Whether a chunk with this key was committed, as far as keys are kept."""
+        """Whether a chunk with this key was committed, if its key is still kept."""
         if not self._known.may_have(key):
             return False
         # Not by `translated`: a context manager would cost as much as the look-up.

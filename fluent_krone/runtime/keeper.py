@@ -5,7 +5,7 @@ The way of a record:
 1. It is written to a spool before it is fed, so that a full disk stops the feeding and loses
    nothing. `chunk_keeper.py` does it for chunks, `kafka/message_keeper.py` for messages.
 2. While it is fed, the engine notes its reference in each of its sessions (`core/references.py`).
-3. When a session ends, the rules decide. A session of which an alert was sent is released at once,
+3. When a session ends, the rules decide. A session with an alert that was sent is released at once,
    and what still comes of it leaves with the next commit.
 4. `gather` makes rows of what was released since the last commit. They are made final with the
    sessions, in one transaction.
@@ -114,7 +114,7 @@ class Keeper:
         self._rules = Keeping(Rules(config.keep_per_kind, config.keep_share))
         self._rules.load(saved.kinds)
         self.references.notes_aside = config.keep and config.keep_outside == "keep"
-        # Sessions that have ended, and of which nobody has decided yet.
+        # Sessions that have ended and are not decided on yet.
         self._ended: list[Session] = []
         # Sessions that are kept while they go on, and the fields of their records.
         self._passing: dict[Session, dict[str, Any]] = {}

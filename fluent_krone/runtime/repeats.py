@@ -130,7 +130,7 @@ class Repeats:
             self._arrived.append(key)
 
     def _recall(self, chunk: Chunk, key: bytes) -> _Equal:
-        """Equal chunks of which no sender is connected, by their keys."""
+        """Equal chunks none of whose senders is connected, by their keys."""
         count = 0
         while self._is_known(numbered_key(key, count)):
             count += 1

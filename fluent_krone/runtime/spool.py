@@ -27,7 +27,7 @@ from ..segments import MAGIC, SEGMENT_BYTES, Part, Segments, number_of, path_of,
 # Bits of a reference that hold the byte in its segment: 16 GiB, far more than one chunk.
 _OFFSET_BITS = 34
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
-# The spool is divided into at least so many segments, so that room is freed in small portions.
+# The spool is divided into at least this many segments, so that room is freed in small portions.
 _LEAST_SEGMENTS = 16
 # Bytes before the head of a block: length and checksum of the frame, and the length of the head.
 _FRAME_HEAD_BYTES = 8

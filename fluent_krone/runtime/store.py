@@ -248,7 +248,7 @@ class Store:
         else:
             self._migrate(db, version)
         ((self._page_bytes,),) = db.execute("PRAGMA page_size")
-        # What the rows of the engine's state hold, as far as this process wrote them.
+        # What those rows of the engine's state hold that this process wrote.
         self._saved_state: dict[str, bytes] = {}
         self.chunks.open(db)
         self._next = {table: 1 + _last(db, table) for table in ("started", "alert")}

@@ -27,7 +27,7 @@ class StdoutSink:
         self._turn = asyncio.Lock()
         # Whether a write failed in the middle of a line.
         self._in_line = False
-        # A terminal that is not UTF-8 gets \u2026 and the like, which is JSON too.
+        # A terminal that is not UTF-8 gets escapes such as \u2026, which are JSON too.
         self._ascii = not (stream.encoding or "utf-8").lower().startswith("utf")
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:

@@ -9,7 +9,7 @@ from .forward import Chunk
 
 
 class Sender(Protocol):
-    """The sender of one chunk, as far as its connection shows whether it has the chunk's ack.
+    """The sender of one chunk, whose connection may show whether it has the chunk's ack.
 
     This decides what a second chunk with the same tag, id and size is. Where ids are unique, it is
     the same chunk, sent again. Where an id is a digest of the records (`Chunk.has_digest_id`), it

@@ -29,7 +29,7 @@ _RAW_BYTES = 2**18
 
 
 class End(Enum):
-    """How a connection ended, as far as its peer is concerned."""
+    """How a peer ended its connection."""
 
     # The peer closed it, and had received all that we had sent.
     CLEAN = "clean"

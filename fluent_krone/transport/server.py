@@ -76,7 +76,7 @@ class ServerSettings:
 
     `path` is a Unix socket to listen on instead of `host` and `port`, with these `permissions`;
     port 0 takes a free port. Without `shared_key` there is no handshake, as in Fluentd. `users`
-    maps names to passwords, of which a client must then show one. `ssl_context` turns on TLS. The
+    maps names to passwords; a client must then show one of them. `ssl_context` turns on TLS. The
     defaults are those of the parameters (`config`).
     """
 

@@ -11,7 +11,7 @@ from ...config import proxy_mounts
 from ..question import Question
 from . import Envelope, OfficialClient, ServiceFailure, Usage, count
 
-# Tokens of an answer, of which it takes about 300; the rest is room for a model that thinks aloud.
+# Tokens of an answer. It takes about 300; the rest is room for a model that thinks aloud.
 # A small model on a CPU would take minutes for more.
 MAX_TOKENS = 2048
 # Below this level these libraries log what is sent.

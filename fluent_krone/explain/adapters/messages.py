@@ -10,7 +10,7 @@ from ...config import proxy_mounts
 from ..question import Question
 from . import Envelope, OfficialClient, ServiceFailure, Usage, count
 
-# Tokens of an answer, of which it takes about 300. The rest is room for thinking, which counts into
+# Tokens of an answer. It takes about 300; the rest is room for thinking, which counts into
 # the limit: not every model that an operator may choose lets thinking be switched off.
 MAX_TOKENS = 4096
 # Below this level these libraries log what is sent.

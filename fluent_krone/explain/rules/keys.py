@@ -53,7 +53,7 @@ _TALK = (
 _NO_LINK = r"(?!(?:for|of|in|on|by|from|to|at|user|file|policy|column|field|für|von|pour|para)\s)"
 # A single word that may be a secret.
 _WORD = rf"(?!{IS_MASK}){_TALK}(?:\"[^\"]+\"?|'[^']+'?|[^\s\"',;]+(?<![.,:!?)]))"
-# What was done with a password that is told behind it.
+# What was done with a password that follows.
 _TRIED = "(?:tried|entered|given|provided|supplied|used|typed)"
 # Words after which `code is 200` or `key is x` tells of no secret.
 _NO_CODES = (

@@ -35,7 +35,7 @@ Clause = frozenset[str]
 # Possible texts of one place that are told apart. More would take longer to look for than the
 # expression itself. `first_name` and its kin are 108; `name` alone stands in many log lines.
 _MOST_TEXTS = 120
-# Of a place that takes more characters than these, none is told apart.
+# In a place that takes more characters than these, none is told apart.
 _MOST_CHARACTERS = 4
 # Repeats that are written out.
 _MOST_REPEATS = 8
@@ -103,7 +103,7 @@ class Folded:
         self.twos = _neighbours(self.text, _TWO)
 
 
-# Words of which a text holds one, where an expression matches it.
+# Words one of which a text holds, where an expression matches it.
 Need = tuple[bytes, ...]
 
 
@@ -132,7 +132,7 @@ class Choice:
         for need, bit in bits.items():
             for word in map(bytes.decode, need):
                 self._met[word] = self._met.get(word, 0) | bit
-        # Those of which it matters whether a letter stands before them.
+        # Those for which it matters whether a letter stands before them.
         self._edged = {word.removeprefix(_EDGE) for word in self._met if _EDGE in word}
         words = sorted(self._edged | {word for word in self._met if _EDGE not in word})
         self._single = [word for word in words if len(word) < _TWO]

@@ -242,7 +242,7 @@ def _packed_events(packed: Run, cursor: Cursor | None = None, base: int = 0) -> 
     2. The usual forms, `[time, record]` and Fluent Bit's `[[time, metadata], record]`, are read
        here: a call per event would cost a fifth of the throughput. `_event` reads the others.
     3. After each piece, what came out of it shows whether the run is garbage, and whether one entry
-       spans so many pieces that it must be measured before it is built.
+       spans enough pieces that it must be measured before it is built.
     4. An error leaves the unpacker inside an entry. `_one_by_one` passes over those that are out.
     """
     unpacker = _empty_unpacker(len(packed), _MAX_EVENT_ARRAY)
@@ -360,7 +360,7 @@ class _EntryScanner:
 def _entry_alone(packed: Run, start: int, end: int) -> list[Event]:
     """What one entry holds: an event, or nothing."""
     if end - start > _MAX_ENTRY_BYTES:
-        why = f"it has {end - start} bytes, of which {_MAX_ENTRY_BYTES} are allowed"
+        why = f"it has {end - start} bytes; at most {_MAX_ENTRY_BYTES} are allowed"
         return [_undecodable(why)]
     try:
         return list(_events([unpacker(packed[start:end], _MAX_EVENT_ARRAY).unpack()]))
