@@ -117,10 +117,7 @@ def _of_raw(rows: Sequence[dict[str, str]], path: Path) -> dict[str, float]:
         components.append(component)
     events = [row["EventId"] for row in rows]
     refined = list(zip(events, components, strict=True))
-    return {
-        "raw": grouping_accuracy(plain, events),
-        "refined": grouping_accuracy(found, refined),
-    }
+    return {"raw": grouping_accuracy(plain, events), "refined": grouping_accuracy(found, refined)}
 
 
 def grouping_accuracy(found: Sequence[Hashable], truth: Sequence[Hashable]) -> float:

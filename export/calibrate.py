@@ -35,14 +35,7 @@ from .held_out import as_of_all, expected_share
 from .misfits import BEYOND_DOUBT, Misfits
 from .plan_budget import plan_budget
 from .traces import Trace
-from .train import (
-    DensityModel,
-    Doubles,
-    Ints,
-    Table,
-    fit_table,
-    tabulate,
-)
+from .train import DensityModel, Doubles, Ints, Table, fit_table, tabulate
 
 # Parts into which the sessions are cut; each is judged by what the others taught.
 # The more there are, the more the witnesses of a fold are like those of the bundle; few sessions

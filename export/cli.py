@@ -302,12 +302,7 @@ def _add_output_options(command: argparse.ArgumentParser) -> None:
         ),
         ("name", str, "NAME", "name of the bundle (default: that of its directory)"),
         ("seed", int, "N", "seed of all random choices (default 0)"),
-        (
-            "false_alarms",
-            rate,
-            "N",
-            "false alarms to accept in 1,000 normal sessions (default 1)",
-        ),
+        ("false_alarms", rate, "N", "false alarms to accept in 1,000 normal sessions (default 1)"),
         (
             "require",
             share,

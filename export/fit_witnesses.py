@@ -126,10 +126,7 @@ class FittedWitnesses:
 
 
 def fit_steps(
-    sessions: Sequence[Trace],
-    hierarchy: Hierarchy,
-    silence_ns: int = 0,
-    steepest: float = STEEPEST,
+    sessions: Sequence[Trace], hierarchy: Hierarchy, silence_ns: int = 0, steepest: float = STEEPEST
 ) -> StepWitnesses:
     """The witnesses of single steps, from normal `sessions`.
 

@@ -221,13 +221,7 @@ HOST_FIRST = (
 )
 # Parts that a header has once, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "level",
-        (
-            LOOSE_LEVEL,
-            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
-        ),
-    ),
+    ("level", (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)")),
     (
         "component",
         (
@@ -252,10 +246,7 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"\[(?<pid>\d+)\]:? *",
         ),
     ),
-    (
-        "thread",
-        (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",),
-    ),
+    ("thread", (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",)),
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
 LAST_KINDS = ("time", "stamp", "level", "component", "known")

@@ -227,10 +227,7 @@ def _alike(
 
 
 def _is_part(
-    row: int,
-    rows: Iterable[int],
-    runs: Mapping[int, Runs],
-    beside: Mapping[tuple[int, int], int],
+    row: int, rows: Iterable[int], runs: Mapping[int, Runs], beside: Mapping[tuple[int, int], int]
 ) -> bool:
     """Whether most sessions that have a template have it under another name as often."""
     least = _BESIDE * runs[row].sessions + _FEW

@@ -25,12 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluent_krone.reading.mask import Masker
-from fluent_krone.reading.templates import (
-    UNMATCHED,
-    WILDCARD,
-    TemplateMatcher,
-    several_tokens,
-)
+from fluent_krone.reading.templates import UNMATCHED, WILDCARD, TemplateMatcher, several_tokens
 from fluent_krone.reading.wildcards import is_name
 
 from .folding import MOST_USUAL, are_usual, fold, fold_codes

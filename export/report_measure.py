@@ -18,12 +18,7 @@ from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
 from .calibrate import FAULTS, calibrate
 from .faults import STEP_KINDS, Injector
 from .fit_witnesses import DENSITY, Forms, fit_witnesses
-from .report_input import (
-    Execution,
-    FittedDetector,
-    ReportInput,
-    has_times,
-)
+from .report_input import Execution, FittedDetector, ReportInput, has_times
 from .traces import Trace
 from .train import fit_density
 
@@ -80,12 +75,7 @@ def fit_judge(
     """A judge made of `sessions` as the bundle was made, for as many false alarms."""
     model = fit_density(sessions, hierarchy, seed=seed)
     calibration = calibrate(
-        sessions,
-        hierarchy,
-        seed=seed,
-        false_alarms=false_alarms,
-        faults=faults,
-        labelled=labelled,
+        sessions, hierarchy, seed=seed, false_alarms=false_alarms, faults=faults, labelled=labelled
     )
     thresholds = calibration.thresholds
     traces = [Trace(tuple(keys)) for keys in sessions]

@@ -10,10 +10,7 @@ from fluent_krone.detect.fault_words import FAULTS
 
 from .held_out import bounds_of
 from .page_parts import percent, ratio
-from .report_input import (
-    ReportInput,
-    training_sessions,
-)
+from .report_input import ReportInput, training_sessions
 from .report_measure import OURS
 
 # With fewer normal sessions to fit on, rare but normal sequences are likely to be missing.

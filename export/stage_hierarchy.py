@@ -13,11 +13,7 @@ from fluent_krone.reading.accessor import label
 
 from . import hierarchy
 from .stages import Work
-from .work_files import (
-    input_settings_of,
-    read_leaves,
-    rows_of,
-)
+from .work_files import input_settings_of, read_leaves, rows_of
 
 # How the summary names the sources of rows; a model is named by itself.
 _WHO = {"offline": "the rules", "operator": "you"}

@@ -21,13 +21,7 @@ from .context_fields import ContextFields
 from .pauses import duration
 from .sequences import TrainingSession, cut_sessions
 from .stages import Options, Work
-from .work_files import (
-    Cut,
-    input_settings_of,
-    source_of,
-    templates_of,
-    wide_of,
-)
+from .work_files import Cut, input_settings_of, source_of, templates_of, wide_of
 
 # Share of sessions that the session settings may cut in two before a warning is given.
 _CUT_SHARE = 0.05

@@ -9,11 +9,7 @@ from fluent_krone.detect.needs import needs_to_json
 
 from .calibrate import calibrate
 from .stages import Work
-from .work_files import (
-    kept_of,
-    leaves_of,
-    read_cut,
-)
+from .work_files import kept_of, leaves_of, read_cut
 
 # Sessions times false alarms in 1,000 of them: with less, not one false alarm is to be expected in
 # the training itself.

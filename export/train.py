@@ -295,13 +295,7 @@ def _sessions_having(table: Table, rows: Ints, times: Ints, known: Ints) -> Doub
 
 
 def _sessions_varying(
-    part: _Part,
-    kept: Ints,
-    x: Floats,
-    *,
-    own: NDArray[np.bool_],
-    seed: int,
-    alone: bool = True,
+    part: _Part, kept: Ints, x: Floats, *, own: NDArray[np.bool_], seed: int, alone: bool = True
 ) -> Doubles:
     """The number of sessions that differ in each feature from the nearest *other* session.
 

@@ -79,8 +79,7 @@ def _failed(reason: str) -> int:
 
 def _declared() -> Parser:
     parser = Parser(
-        prog="fluent-krone",
-        description="Finds the executions that went wrong in a log stream.",
+        prog="fluent-krone", description="Finds the executions that went wrong in a log stream."
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)

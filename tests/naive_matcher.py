@@ -44,8 +44,7 @@ class NaiveMatcher:
         self.kinds = [WILDCARD.split(text)[1::2] for text in texts]
         self.wide = wide
         self.order = sorted(
-            range(len(texts)),
-            key=lambda i: (-sum(map(len, self.pieces[i])), len(self.kinds[i]), i),
+            range(len(texts)), key=lambda i: (-sum(map(len, self.pieces[i])), len(self.kinds[i]), i)
         )
 
     def match(self, message: bytes) -> int:

@@ -74,10 +74,7 @@ async def reordered(bench: Bench) -> dict[str, Any]:
         if _but_for_starts(found.sessions.get(key, [])) != _but_for_starts(value)
     }
     figures = in_any_order(found.beside(bench.whole))
-    return figures | {
-        "events_a_chunk": size,
-        "differ_without_reason": len(different - crossing),
-    }
+    return figures | {"events_a_chunk": size, "differ_without_reason": len(different - crossing)}
 
 
 def _but_for_starts(session: list[Any]) -> list[Any]:

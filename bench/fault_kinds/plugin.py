@@ -63,10 +63,7 @@ def _through_fluentd(bench: Bench, lines: list[str], kills: list[str]) -> RunOut
         outcome = RunOutcome()
         for record in fluentd.alerts():
             outcome.add(record)
-        outcome.notes |= {
-            "kills": len(kills),
-            "children": fluentd.told("fluent-krone is ready"),
-        }
+        outcome.notes |= {"kills": len(kills), "children": fluentd.told("fluent-krone is ready")}
         outcome.notes["chunks_left_in_buffer"] = len(list(Path(made).glob("buffer/*.log")))
         return outcome.finish(Path(made) / "krone.db", bench.bundle)
 

@@ -91,10 +91,7 @@ class Reference:
         """
         expected = Counter(_flows(self.alerts))
         got = Counter(_flows(alerts))
-        return {
-            "flow_missed": (expected - got).total(),
-            "flow_beyond": (got - expected).total(),
-        }
+        return {"flow_missed": (expected - got).total(), "flow_beyond": (got - expected).total()}
 
     def kept_differ(self, rig: Rig) -> Counter[str]:
         """How many kept records are missing, beyond, or there under an id that came before."""

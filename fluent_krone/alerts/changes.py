@@ -133,11 +133,7 @@ def _version(report: ChangeReport) -> dict[str, Any] | None:
 
 
 def _template(template: NewTemplate) -> dict[str, Any]:
-    return {
-        "id": template.template_id,
-        "template": template.text,
-        "replaces": template.replaces,
-    }
+    return {"id": template.template_id, "template": template.text, "replaces": template.replaces}
 
 
 def _some(texts: list[str]) -> str:

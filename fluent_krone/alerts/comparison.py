@@ -294,11 +294,7 @@ class Comparison:
 
 
 def comparison_of(
-    finding: Finding,
-    hierarchy: Hierarchy,
-    bundle: Bundle | None = None,
-    *,
-    with_texts: bool = True,
+    finding: Finding, hierarchy: Hierarchy, bundle: Bundle | None = None, *, with_texts: bool = True
 ) -> Comparison:
     """The comparison for a finding that has a verdict. Without texts it holds templates only."""
     verdict = finding.verdict

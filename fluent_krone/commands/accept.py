@@ -19,9 +19,7 @@ from .parser import Commands
 def add(commands: Commands) -> None:
     """Declare the command."""
     command = commands.add(
-        "accept",
-        run,
-        "make the new templates of a change normal, at once in a running service",
+        "accept", run, "make the new templates of a change normal, at once in a running service"
     )
     add_place(command)
     command.add_argument(

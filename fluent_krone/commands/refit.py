@@ -66,10 +66,7 @@ def _fit(config: Config, folder: BundleFolder, work: Path, name: str) -> None:
     """Fit a bundle of this name to the reservoir, after filling that anew."""
     bundle = load_bundle(config.bundle)
     reservoir = Reservoir(
-        reservoir_of(folder),
-        config.refit_sessions,
-        reservoir_bytes(config),
-        config.refit_interval,
+        reservoir_of(folder), config.refit_sessions, reservoir_bytes(config), config.refit_interval
     )
     filled = reservoir.fill(
         recording_of(folder), bundle, config, _clearing(config), random.Random(time.time_ns())

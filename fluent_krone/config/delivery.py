@@ -67,10 +67,7 @@ class Delivery:
     )
     # Senders wait about this long for an ack when the stream never pauses.
     commit_interval: float = parameter(
-        DURATION,
-        0.5,
-        "A busy stream is committed and acknowledged this often.",
-        commands=SERVICE,
+        DURATION, 0.5, "A busy stream is committed and acknowledged this often.", commands=SERVICE
     )
     commit_records: int = parameter(
         COUNT, 30_000, "A busy stream is committed after this many records.", commands=SERVICE

@@ -19,10 +19,7 @@ class Listening:
     # 24224 is the port that the Forward protocol has at Fluentd and Fluent Bit.
     port: int = parameter(COUNT, 24224, "The port to listen on.", commands=SERVE, common=True)
     unix_path: str | None = parameter(
-        STRING,
-        None,
-        "The Unix socket to listen on, instead of `bind` and `port`.",
-        commands=SERVE,
+        STRING, None, "The Unix socket to listen on, instead of `bind` and `port`.", commands=SERVE
     )
     # Only the user that runs `serve` may connect, unless asked otherwise.
     unix_perm: int = parameter(MODE, 0o600, "The permissions of the Unix socket.", commands=SERVE)

@@ -89,10 +89,7 @@ class Sessions:
         commands=READING,
     )
     idle_timeout: float | None = parameter(
-        DURATION,
-        None,
-        "A session ends when no event has arrived for this long.",
-        common=True,
+        DURATION, None, "A session ends when no event has arrived for this long.", common=True
     )
     window: float | None = parameter(
         DURATION, None, "Cuts the events of each key into fixed windows of this length; 0 for none."
@@ -142,9 +139,7 @@ class Sessions:
     )
     # What is evicted is worked out again. A smaller cache costs time, never a finding.
     cache_size: int = parameter(
-        COUNT,
-        100_000,
-        "How many session states, and how many shapes of messages, are remembered.",
+        COUNT, 100_000, "How many session states, and how many shapes of messages, are remembered."
     )
 
 

@@ -173,13 +173,7 @@ class ServiceBackend:
 
     def _accept(self, change: str) -> None:
         """Make the templates of a change normal; the engine hears of it within a second."""
-        accept(
-            self._service.knowledge,
-            [change],
-            note="",
-            by=_PERSON,
-            at_ms=to_ms(time.time()),
-        )
+        accept(self._service.knowledge, [change], note="", by=_PERSON, at_ms=to_ms(time.time()))
 
     def _mark(self, told: Mapping[str, Any]) -> None:
         """Mark the first alert of an incident."""

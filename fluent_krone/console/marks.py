@@ -36,11 +36,7 @@ def marks_and_accepted(
     examples = _examples({mark.pattern for mark in shown}, incidents)
     return {
         "marks": [
-            {
-                **shown_mark(mark),
-                "holds": mark.holds(now_s),
-                "example": examples.get(mark.pattern),
-            }
+            {**shown_mark(mark), "holds": mark.holds(now_s), "example": examples.get(mark.pattern)}
             for mark in shown
         ],
         "marks_total": len(marks),

@@ -36,11 +36,7 @@ class Hanging:
     """Finds the sessions that hang."""
 
     def __init__(
-        self,
-        steps: StepJudge | None,
-        sessions: Sessionizer,
-        time: StreamTime,
-        make: FindingMaker,
+        self, steps: StepJudge | None, sessions: Sessionizer, time: StreamTime, make: FindingMaker
     ) -> None:
         self._steps = steps
         self._sessions = sessions

@@ -33,10 +33,7 @@ class Situation:
     __slots__ = ("longest_ns", "memory", "next", "shortest_ns", "waits_ns")
 
     def __init__(
-        self,
-        memory: Any = None,
-        waits_ns: int = NEVER_NS,
-        limits_ns: tuple[int, int] = ANY_GAP_NS,
+        self, memory: Any = None, waits_ns: int = NEVER_NS, limits_ns: tuple[int, int] = ANY_GAP_NS
     ) -> None:
         self.memory = memory
         self.waits_ns = waits_ns

@@ -93,7 +93,7 @@ ALTER TABLE alert ADD COLUMN incident TEXT NOT NULL DEFAULT '';
 ALTER TABLE alert ADD COLUMN told TEXT NOT NULL DEFAULT '';
 CREATE INDEX incident_of ON alert (incident);
 """
-    + TABLES,
+    + TABLES
 }
 _ALERT_COLUMNS = "id, pattern, tag, session, about, explanation, at_ms"
 # Sentences that are remembered after masking: alerts of one pattern differ only in their values.

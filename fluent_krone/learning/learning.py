@@ -100,11 +100,7 @@ class Learning:
     """
 
     def __init__(
-        self,
-        folder: BundleFolder,
-        config: Config,
-        *,
-        clock_ns: Callable[[], int] = time.time_ns,
+        self, folder: BundleFolder, config: Config, *, clock_ns: Callable[[], int] = time.time_ns
     ) -> None:
         self.folder = folder
         self.phase = COLLECTING

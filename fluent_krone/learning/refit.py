@@ -57,17 +57,11 @@ class Refitting:
     """Records the stream, and has the next bundle fitted; `run` is a task of the service."""
 
     def __init__(
-        self,
-        folder: BundleFolder,
-        config: Config,
-        *,
-        clock: Callable[[], float] = time.time,
+        self, folder: BundleFolder, config: Config, *, clock: Callable[[], float] = time.time
     ) -> None:
         self.folder = folder
         self.recorder = Recorder(
-            recording_of(folder),
-            int(_RECORDED_SHARE * config.refit_size),
-            config.refit_interval,
+            recording_of(folder), int(_RECORDED_SHARE * config.refit_size), config.refit_interval
         )
         self._config = config
         self._clock = clock

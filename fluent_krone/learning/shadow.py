@@ -175,11 +175,7 @@ class _Run:
     """Feeds a recording to one bundle's engine."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        config: Config,
-        is_cleared: IsCleared,
-        rng: random.Random | None,
+        self, bundle: Bundle, config: Config, is_cleared: IsCleared, rng: random.Random | None
     ) -> None:
         self.judged = _Judged(set(), set(), [])
         self._bundle = bundle

@@ -18,15 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inputs.spooled import Committed, Spooled, chunk_parts, commit_parts, unpacked
-from ..segments import (
-    Place,
-    Segments,
-    frames_of,
-    move_files,
-    number_of,
-    read_frames,
-    segment_files,
-)
+from ..segments import Place, Segments, frames_of, move_files, number_of, read_frames, segment_files
 from ..transport.forward import Chunk
 
 _log = logging.getLogger(__name__)

@@ -123,9 +123,7 @@ class _NamedField:
                 self._object_of = field_getter("$" + "".join(f"[{step!r}]" for step in above))
 
     @staticmethod
-    def _in_list(
-        get: Callable[[Mapping[bytes, Any]], Any],
-    ) -> Callable[[Mapping[bytes, Any]], Any]:
+    def _in_list(get: Callable[[Mapping[bytes, Any]], Any]) -> Callable[[Mapping[bytes, Any]], Any]:
         """A place in a list, as an object whose only field has no name."""
         return lambda record: {b"": get(record)}
 

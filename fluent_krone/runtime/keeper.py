@@ -52,10 +52,7 @@ _NS = 10**9
 def keep_rule(config: Config) -> TagRule:
     """How the tags of kept records are made."""
     return TagRule(
-        "keep_tag",
-        config.keep_tag,
-        config.keep_add_tag_prefix,
-        config.keep_remove_tag_prefix,
+        "keep_tag", config.keep_tag, config.keep_add_tag_prefix, config.keep_remove_tag_prefix
     )
 
 
@@ -224,9 +221,7 @@ class Keeper:
 
     def stats(self) -> dict[str, float]:
         """Figures by name."""
-        return {
-            "spool_size": self.held.size_bytes,
-        }
+        return {"spool_size": self.held.size_bytes}
 
     def _new_annotator(self, bundle: Bundle) -> Annotator | None:
         """What notes what is read in each record; None where records are not annotated."""

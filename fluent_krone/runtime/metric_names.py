@@ -123,10 +123,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Tokens that these questions and their answers took.",
     ),
     "explain_cost_usd": ("explain_cost_usd_total", "What the questions cost, in US dollars."),
-    "knowledge_errors": (
-        "knowledge_errors_total",
-        "Failures to read or write the knowledge file.",
-    ),
+    "knowledge_errors": ("knowledge_errors_total", "Failures to read or write the knowledge file."),
     "commits_failed": ("commits_failed_total", "Commits that the store could not write."),
     "store_size": ("store_bytes", "Size of the store."),
     "records_dropped": ("records_dropped_total", "Records of sessions that were not kept."),

@@ -44,12 +44,7 @@ class Releases:
     records are read. `empty` is set while no row waits.
     """
 
-    def __init__(
-        self,
-        sink: Sink,
-        storage: Storage,
-        counters: Counter[str],
-    ) -> None:
+    def __init__(self, sink: Sink, storage: Storage, counters: Counter[str]) -> None:
         # What holds the records; None where nothing is held.
         self.keeper: ChunkKeeper | None = None
         self.room = asyncio.Event()

@@ -92,23 +92,10 @@ class Service:
         )
         repeats = Repeats(self._storage)
         self._committer = Committer(
-            self._judge,
-            repeats,
-            self._storage,
-            self._outbox,
-            config,
-            figures,
-            self._halt,
-            clock_ns,
+            self._judge, repeats, self._storage, self._outbox, config, figures, self._halt, clock_ns
         )
         self._intake = Intake(
-            self._judge,
-            self._committer,
-            repeats,
-            self._outbox,
-            figures,
-            self._halt,
-            clock_ns,
+            self._judge, self._committer, repeats, self._outbox, figures, self._halt, clock_ns
         )
         self._learning: Learning | None = None
         self._refitting: Refitting | None = None
@@ -366,12 +353,7 @@ class Service:
         """Learn a bundle, and judge by it from then on."""
         bundle = await learning.run()
         activation = Activation(
-            self._judge,
-            self._intake,
-            self._committer,
-            self._storage,
-            self._config,
-            learning,
+            self._judge, self._intake, self._committer, self._storage, self._config, learning
         )
         await activation.activate(bundle)
         self._learning = None

@@ -34,14 +34,7 @@ def ruby_of_fluentd(fluentd: str) -> list[str]:
     """Fluentd's own interpreter and load path, asked of a dry run: right for a gem, a package or
     a source tree.
     """
-    command = [
-        fluentd,
-        "--dry-run",
-        "-c",
-        os.devnull,
-        "-r",
-        str(RUBY / "load_path.rb"),
-    ]
+    command = [fluentd, "--dry-run", "-c", os.devnull, "-r", str(RUBY / "load_path.rb")]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     for line in answer.stdout.splitlines():
         if line.startswith("KRONE_RUBY "):
@@ -85,10 +78,7 @@ def dry_run(
             "",
         ),
         ("<match **>\n@type krone\nbundle hdfs\n</match>", "would come back to its own <match **>"),
-        (
-            "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind 2\n</keep>\n</match>",
-            "",
-        ),
+        ("<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind 2\n</keep>\n</match>", ""),
         (
             "<match krone.**>\n@type null\n</match>\n"
             "<match app.** keep.**>\n@type krone\nbundle hdfs\n<keep>\n</keep>\n</match>",
@@ -111,10 +101,7 @@ def dry_run(
             "<match app.**>\n@type krone\nbundle hdfs\nidle_timeout soon\n</match>",
             "idle_timeout: 'soon' is not a duration that Fluentd understands",
         ),
-        (
-            "<match app.**>\n@type krone\nbundle no/such\n</match>",
-            "there is no bundle 'no/such'",
-        ),
+        ("<match app.**>\n@type krone\nbundle no/such\n</match>", "there is no bundle 'no/such'"),
         (
             "<match app.**>\n@type krone\nbundle hdfs\n<keep>\nper_kind many\n</keep>\n</match>",
             "keep_per_kind: 'many' is not a whole number",

@@ -21,12 +21,7 @@ from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink
 from fluent_krone.transport import Sender, connections
 from fluent_krone.transport import server as forward_server
-from fluent_krone.transport.forward import (
-    Chunk,
-    ClientHandshake,
-    ForwardDecoder,
-    encode_events,
-)
+from fluent_krone.transport.forward import Chunk, ClientHandshake, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert
 

@@ -131,9 +131,7 @@ def test_a_sender_that_reads_its_ack_and_closes_has_it(run: Callable[[Story], No
     run(story)
 
 
-def test_a_sender_that_dies_with_its_ack_unread_may_lack_it(
-    run: Callable[[Story], None],
-) -> None:
+def test_a_sender_that_dies_with_its_ack_unread_may_lack_it(run: Callable[[Story], None]) -> None:
     async def story(connect: Client, inlet: Inlet) -> None:
         client = await start(connect, inlet)
         inlet.acks[0]()
@@ -155,9 +153,7 @@ def test_a_sender_that_closes_before_its_ack_lacks_it(run: Callable[[Story], Non
     run(story)
 
 
-def test_a_sender_that_resets_the_connection_may_lack_its_ack(
-    run: Callable[[Story], None],
-) -> None:
+def test_a_sender_that_resets_the_connection_may_lack_its_ack(run: Callable[[Story], None]) -> None:
     async def story(connect: Client, inlet: Inlet) -> None:
         client = await start(connect, inlet)
         if client.family == socket.AF_UNIX:

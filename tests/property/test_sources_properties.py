@@ -59,12 +59,7 @@ def instances(engine: Engine, events: Events, written: list[float], live: bool) 
     return found
 
 
-@given(
-    st.integers(0, 2**32),
-    st.sampled_from(AHEAD_S),
-    st.floats(0.5, 0.97),
-    st.booleans(),
-)
+@given(st.integers(0, 2**32), st.sampled_from(AHEAD_S), st.floats(0.5, 0.97), st.booleans())
 @example(seed=0, ahead_s=90, share=0.97, live=True)
 @example(seed=0, ahead_s=3500, share=0.97, live=False)
 def test_one_host_of_five_that_is_ahead_cuts_no_session_of_the_others(

@@ -23,10 +23,7 @@ ONE_KIND = {
         "Oct 15 13:00:{n:02d} mail postfix/smtpd[16997]: warning: ",
         "unknown[10.1.2.{n}]: SASL LOGIN authentication failed: reason {n}",
     ),
-    "a level behind words": (
-        "2024/10/15 13:00:{n:02d} ",
-        "user ann got an error while paying {n}",
-    ),
+    "a level behind words": ("2024/10/15 13:00:{n:02d} ", "user ann got an error while paying {n}"),
     "a time at the end of a sentence": (
         "2024-10-15 13:00:{n:02d}.123 CEST [1234] LOG:  ",
         "database system was shut down at 2024-10-15 12:59:{n:02d} CEST",

@@ -80,11 +80,7 @@ def short_token(folder: Path) -> Path:
     ],
 )
 def test_a_wrong_input_is_named(
-    given: Given,
-    said: str,
-    bundle_dir: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    given: Given, said: str, bundle_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(given(bundle_dir, tmp_path)) == 1
     told = capsys.readouterr().err

@@ -196,10 +196,7 @@ def test_a_name_with_a_short_number_is_a_component(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("beside", "name"),
-    [
-        ({"s": "I", "c": "NETWORK", "ctx": "conn1"}, "logger"),
-        ({"SourceName": "Shop"}, "module"),
-    ],
+    [({"s": "I", "c": "NETWORK", "ctx": "conn1"}, "logger"), ({"SourceName": "Shop"}, "module")],
 )
 def test_a_plain_name_comes_before_one_of_a_product(
     beside: dict[str, str], name: str, tmp_path: Path

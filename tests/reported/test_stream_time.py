@@ -136,10 +136,7 @@ def test_a_slow_step_after_a_silence_is_found() -> None:
     """
     engine = lift_engine(steps=step_judge())
     lively = [one for i in range(40) for one in ride(f"ride{i}", NORMAL[1], i * 5)]
-    slow = [
-        *ride("slow", NORMAL[1][:2], 1000),
-        *ride("slow", NORMAL[1][2:], 1040),
-    ]
+    slow = [*ride("slow", NORMAL[1][:2], 1000), *ride("slow", NORMAL[1][2:], 1040)]
     behind = [one for i in range(9) for one in ride(f"behind{i}", NORMAL[1], 1050 + 5 * i)]
     findings = engine.feed("app", [*lively, *slow, *behind], NOW)
     findings += engine.finish()

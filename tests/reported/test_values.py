@@ -28,10 +28,7 @@ def templates_of(*forms: str, count: int = 40) -> set[str]:
 @pytest.mark.parametrize(
     ("known", "new"),
     [
-        (
-            "validated in {n} ms",
-            "validated in NaN because the rule engine crashed after 31 ms",
-        ),
+        ("validated in {n} ms", "validated in NaN because the rule engine crashed after 31 ms"),
         ("connected to 10.0.0.{n}", "connected to nobody since the name server is down"),
         ("stored {n} rows", "stored no rows"),
         ("sent order {n} to the printer", "sent order twice by mistake to the printer"),

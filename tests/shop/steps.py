@@ -281,13 +281,7 @@ _NEXT_PAGE |= {page: 0.2 * share for page, share in _PAGE.items()}
 
 
 def _checkout(
-    *,
-    coupon: bool,
-    order: Sequence[int],
-    held: bool,
-    retries: int,
-    is_paid: bool,
-    mail_first: bool,
+    *, coupon: bool, order: Sequence[int], held: bool, retries: int, is_paid: bool, mail_first: bool
 ) -> list[str]:
     course = ["checkout.received", "token.verified", "cart.loaded", *["coupon.applied"] * coupon]
     course += ["stock.asked", "price.asked", "fraud.asked"]

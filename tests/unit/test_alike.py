@@ -72,8 +72,7 @@ def test_a_rare_word_goes_with_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "behind",
-    [("order <num> sent off", "order <num> kept back"), ("order <num> sent off", None)],
+    "behind", [("order <num> sent off", "order <num> kept back"), ("order <num> sent off", None)]
 )
 def test_a_word_that_decides_what_follows_stays(behind: Sequence[str | None]) -> None:
     texts = ["review of order <num> says yea", "review of order <num> says nay"]
@@ -150,10 +149,7 @@ def test_names_of_fields_are_words_that_are_left() -> None:
     sessions = [
         [f"{v} {b} id=<num> amt=<num>" for v in ("send", "get")] for b in rng.choices(BANKS, k=300)
     ]
-    assert merged(texts, sessions) == {
-        "send <*> id=<num> amt=<num>",
-        "get <*> id=<num> amt=<num>",
-    }
+    assert merged(texts, sessions) == {"send <*> id=<num> amt=<num>", "get <*> id=<num> amt=<num>"}
 
 
 def test_a_lone_capital_is_a_name_and_no_article() -> None:

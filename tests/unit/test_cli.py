@@ -100,10 +100,7 @@ def test_a_terminal_that_lacks_a_character_gets_its_number(bundle_dir: Path, log
             "fluent-krone: idle_timeout: '100ms' is not a duration that Fluentd",
         ),
         (["serve", "--port", "70000"], "fluent-krone: port must be at most 65535, got 70000"),
-        (
-            ["pipe", "--check", "--bundle=nowhere"],
-            "fluent-krone: there is no bundle 'nowhere'",
-        ),
+        (["pipe", "--check", "--bundle=nowhere"], "fluent-krone: there is no bundle 'nowhere'"),
     ],
 )
 def test_a_failure_is_1_and_told_in_one_line(arguments: list[str], complaint: str) -> None:

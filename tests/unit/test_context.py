@@ -19,10 +19,7 @@ POD = {b"kubernetes": {b"pod_name": b"web-1", b"labels": {b"version": b"7"}}, b"
 def events(keys: tuple[int, ...], at: int = 0, **fields: Any) -> list[Any]:
     own = {name.encode(): value for name, value in fields.items()}
     return [
-        [
-            T0 // S + at + i,
-            {b"ride": b"r", b"message": MESSAGES[key].encode(), **own, **POD},
-        ]
+        [T0 // S + at + i, {b"ride": b"r", b"message": MESSAGES[key].encode(), **own, **POD}]
         for i, key in enumerate(keys)
     ]
 

@@ -63,10 +63,7 @@ def short(found: Sequence[Difference]) -> list[tuple[Any, ...]]:
         ((OPEN, ACK, RETRY, STORE, RECORD, CLOSE), [("extra", (RETRY,), (), ACK)]),
         # Wherever that came from, it is the step before once more.
         ((OPEN, ACK, ACK, STORE, RECORD, CLOSE), [("repeated", (ACK,), (), None)]),
-        (
-            (OPEN, ACK, STORE, ACK, STORE, RECORD, CLOSE),
-            [("repeated", (ACK, STORE), (), None)],
-        ),
+        ((OPEN, ACK, STORE, ACK, STORE, RECORD, CLOSE), [("repeated", (ACK, STORE), (), None)]),
         ((OPEN, ACK, RECORD, CLOSE), [("missing", (), (STORE,), ACK)]),
         ((OPEN, ACK, RETRY, RECORD, CLOSE), [("instead", (RETRY,), (STORE,), ACK)]),
         ((OPEN, STORE, RECORD, ACK, CLOSE), [("out_of_place", (ACK,), (ACK,), RECORD)]),
@@ -82,15 +79,9 @@ def short(found: Sequence[Difference]) -> list[tuple[Any, ...]]:
             ],
         ),
         # Another host is by the way where something else deviates, …
-        (
-            (OPEN, ACK, STORE_SOUTH, RECORD, RETRY, CLOSE),
-            [("extra", (RETRY,), (), RECORD)],
-        ),
+        ((OPEN, ACK, STORE_SOUTH, RECORD, RETRY, CLOSE), [("extra", (RETRY,), (), RECORD)]),
         # … and all there is where nothing else does.
-        (
-            (OPEN, ACK, STORE_SOUTH, RECORD, CLOSE),
-            [("instead", (STORE_SOUTH,), (STORE,), ACK)],
-        ),
+        ((OPEN, ACK, STORE_SOUTH, RECORD, CLOSE), [("instead", (STORE_SOUTH,), (STORE,), ACK)]),
     ],
 )
 def test_each_kind_of_difference(session: tuple[int, ...], expected: list[Any]) -> None:

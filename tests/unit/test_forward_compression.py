@@ -11,12 +11,7 @@ import pytest
 from frames import GOOD, GOOD_EVENT, decode, pack
 from synthetic import gzipped
 
-from fluent_krone.transport.forward import (
-    Chunk,
-    ForwardDecoder,
-    compression,
-    encode_events,
-)
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, compression, encode_events
 
 
 def test_gzip_members_in_a_row_are_one_run_of_entries() -> None:

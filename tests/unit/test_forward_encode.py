@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from frames import GOOD, decode, pack
 
-from fluent_krone.transport.forward import (
-    ack_bytes,
-    encode_events,
-)
+from fluent_krone.transport.forward import ack_bytes, encode_events
 
 
 def test_chunk_id_is_acked_as_it_came() -> None:

@@ -106,12 +106,7 @@ def test_an_incident_that_grows_slowly_is_told_at_each_tenfold() -> None:
     incidents = Incidents(900)
     events = told(incidents, *(alert(60 * minute) for minute in range(250)))
     events += incidents.advance(T0 + 250 * 60 * S + QUIET)
-    assert states(events) == [
-        ("open", 1),
-        ("ongoing", 10),
-        ("ongoing", 100),
-        ("resolved", 250),
-    ]
+    assert states(events) == [("open", 1), ("ongoing", 10), ("ongoing", 100), ("resolved", 250)]
 
 
 def test_a_thousand_within_half_an_hour_are_three_events_however_they_begin() -> None:

@@ -30,9 +30,7 @@ def test_a_partition_expects_its_share_of_the_stream(
     assert ("flow" in kinds) == is_silent
 
 
-def test_times_that_nobody_reads_are_seen_over_all_partitions_together(
-    flow_bundle: Bundle,
-) -> None:
+def test_times_that_nobody_reads_are_seen_over_all_partitions_together(flow_bundle: Bundle) -> None:
     """Each of them alone has too few records that are looked at."""
     judging = Judging(flow_bundle, Config(topic="logs"), cast(Any, None))
     partitions = [judging.partition(number) for number in range(40)]

@@ -55,11 +55,7 @@ def doors(*visits: Keys) -> Keys:
     return (LOAD, *(key for visit in visits for key in (*TRIP, *visit)), *TRIP)
 
 
-NORMAL: tuple[Keys, ...] = (
-    doors(SERVED),
-    doors(NOTED),
-    (LOAD, DRIVE, TOLL, *TRIP, *SERVED, *TRIP),
-)
+NORMAL: tuple[Keys, ...] = (doors(SERVED), doors(NOTED), (LOAD, DRIVE, TOLL, *TRIP, *SERVED, *TRIP))
 
 
 @cache

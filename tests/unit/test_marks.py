@@ -252,9 +252,7 @@ def rare(name: str, score: float, what: str = "nested_aware") -> dict[str, Any]:
     return deviation(name, teaches={"what": what, "size": score})
 
 
-def test_a_mark_on_a_rare_combination_of_usual_steps_holds_for_others(
-    knowledge: Knowledge,
-) -> None:
+def test_a_mark_on_a_rare_combination_of_usual_steps_holds_for_others(knowledge: Knowledge) -> None:
     marks = Marks(knowledge)
     odd = record(rare("coupon", 20.0), rare("retry", 20.0))
     knowledge.alerted([Alert("c", "krone.app", 0, odd)])

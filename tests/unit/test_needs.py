@@ -12,13 +12,7 @@ import numpy as np
 from export.needs import count_needs
 from export.plan_budget import plan_budget
 from fluent_krone.detect.counts import Counts
-from fluent_krone.detect.needs import (
-    OCCURRENCES,
-    Need,
-    Needs,
-    needs_from_json,
-    needs_to_json,
-)
+from fluent_krone.detect.needs import OCCURRENCES, Need, Needs, needs_from_json, needs_to_json
 
 PART, RECEIPT, RETRY, GIFT, END = range(5)
 BOOK = 9

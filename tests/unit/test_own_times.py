@@ -14,9 +14,7 @@ RECORDS = 500
 
 
 def told(
-    field: Callable[[int], dict[bytes, Any]],
-    arrived_ns: Callable[[int], int],
-    chunk: int = 100,
+    field: Callable[[int], dict[bytes, Any]], arrived_ns: Callable[[int], int], chunk: int = 100
 ) -> str | None:
     """What is said of records in chunks; they must come out as they went in."""
     own = OwnTimes()

@@ -40,10 +40,7 @@ def test_each_session_has_the_references_of_its_records() -> None:
     both = [*ride("a", (OPEN, OPENED)), *ride("b", (OPEN,)), *ride("a", (GOING,), 5)]
     engine.feed("app", numbered(references, both), NOW)
     engine.finish()
-    assert {session.key: refs(session) for session in ended} == {
-        (b"a",): [0, 1, 3],
-        (b"b",): [2],
-    }
+    assert {session.key: refs(session) for session in ended} == {(b"a",): [0, 1, 3], (b"b",): [2]}
 
 
 def test_without_a_feeder_that_asks_nothing_is_noted() -> None:

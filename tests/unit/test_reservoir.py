@@ -188,13 +188,7 @@ def test_a_recording_is_bounded_and_covers_every_slot(tmp_path: Path) -> None:
 
 def shadow_of(live: Bundle, candidate: Bundle, folder: Path, since_s: int = 0) -> Shadow:
     return compare(
-        live,
-        candidate,
-        folder,
-        Config(),
-        never,
-        since_ns=T0 + since_s * S,
-        rng=random.Random(0),
+        live, candidate, folder, Config(), never, since_ns=T0 + since_s * S, rng=random.Random(0)
     )
 
 

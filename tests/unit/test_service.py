@@ -100,10 +100,7 @@ def test_a_restart_goes_on_where_the_last_one_was_killed(lift: Bundle, store_pat
         assert [
             (a.record["kind"], a.record["session"], a.record["events"])
             for a in second.receiver.alerts
-        ] == [
-            ("unseen_template", ["a"], 1),
-            ("sequence", ["a"], 4),
-        ]
+        ] == [("unseen_template", ["a"], 1), ("sequence", ["a"], 4)]
         await second.service.close()
 
     run(whole)

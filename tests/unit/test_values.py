@@ -24,10 +24,7 @@ def witness() -> ValueWitness:
     rng = random.Random(0)
     hosts = [b"web1", b"web2", b"web3"]
     sessions = [
-        (
-            (4,),
-            ((rng.choice(hosts), b"%d" % rng.randint(1000, 2000), b"id%d" % i),),
-        )
+        ((4,), ((rng.choice(hosts), b"%d" % rng.randint(1000, 2000), b"id%d" % i),))
         for i in range(400)
     ]
     return learn_values(sessions)

@@ -26,14 +26,7 @@ class MessagesAdapter(OfficialClient):
 
     max_tokens = MAX_TOKENS
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        api_key: str | None,
-        model: str,
-        timeout_s: float,
-    ) -> None:
+    def __init__(self, *, base_url: str, api_key: str | None, model: str, timeout_s: float) -> None:
         import anthropic
 
         for name in _QUIET:

@@ -23,12 +23,4 @@ __all__ = ["MASK", "RULES", "Choice", "Folded", "Rule"]
 
 # Their order matters: what announces a secret says more about it than its form, and what has a form
 # is more than a random word.
-RULES: tuple[Rule, ...] = (
-    *KEYS,
-    *COMMANDS,
-    *FORMS,
-    *ADDRESSES,
-    *NUMBERS,
-    *RANDOM_WORDS,
-    *PERSONS,
-)
+RULES: tuple[Rule, ...] = (*KEYS, *COMMANDS, *FORMS, *ADDRESSES, *NUMBERS, *RANDOM_WORDS, *PERSONS)

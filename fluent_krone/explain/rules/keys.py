@@ -336,9 +336,7 @@ KEYS: tuple[Rule, ...] = (
     ),
     after(r"(?:password|secret)\s{1,4}[0-9]\s{1,4}", rf"(?!{IS_MASK})\S{{6,}}", "<secret>"),
     after(
-        r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?",
-        _WORD,
-        "<secret>",
+        r"(?<![a-z])(?:snmp-server\s{1,4})?community\s{1,4}(?:string\s{1,4})?", _WORD, "<secret>"
     ),
     # 482 913 is your code, use 482913 as your sign-in code.
     Rule(

@@ -19,24 +19,10 @@ Each module has one job:
 
 from __future__ import annotations
 
-from .encode import (
-    ack_bytes,
-    encode_event_time,
-    encode_events,
-    pack_message,
-)
+from .encode import ack_bytes, encode_event_time, encode_events, pack_message
 from .entries import Chunk, Event
-from .framing import (
-    ForwardDecoder,
-    Frame,
-    FrameSplitter,
-    decode_frame,
-)
-from .handshake import (
-    ClientHandshake,
-    HandshakeOutcome,
-    ServerHandshake,
-)
+from .framing import ForwardDecoder, Frame, FrameSplitter, decode_frame
+from .handshake import ClientHandshake, HandshakeOutcome, ServerHandshake
 from .headers import foreign_protocol
 from .large import FrameTooLarge, LargeFrame
 

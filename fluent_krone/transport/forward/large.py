@@ -9,13 +9,7 @@ import msgpack
 
 from ...errors import ProtocolError
 from .entries import fault, unpacker
-from .headers import (
-    MAX_OPTION_BYTES,
-    NOT_FORWARD,
-    is_array,
-    is_text,
-    length_at,
-)
+from .headers import MAX_OPTION_BYTES, NOT_FORWARD, is_array, is_text, length_at
 from .spool import Spool
 
 
