@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..config import Config
-from ..console.console import PREFIX
-from ..console.live import LivePage
+from ..console.console import PREFIX, LivePage
 from ..detect.bundle import load_bundle
 from ..errors import KroneError
 from ..learning.bundles import blank_bundle

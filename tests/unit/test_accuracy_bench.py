@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,22 @@ def test_without_a_tree_as_many_events_are_looked_at_as_the_named_seq_has() -> N
         start, end = window(event, 3, 6)
         assert start <= event < end
         assert (start >= 0, end <= 6, end - start) == (True, True, 3)
+
+
+BENCH = Path(__file__).parents[2] / "bench" / "living.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "marks", "nothing"], "invalid choice: 'nothing'"),
+        (["--variants", "ax"], "unknown variant 'x'"),
+        (["--seeds", "5-2"], "has no seed"),
+    ],
+)
+def test_unknown_names_are_refused(arguments: list[str], told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, BENCH, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert told in done.stderr
