@@ -52,8 +52,6 @@ LEADS = (
     NEST,
     # auditd
     r"type=(?<component>\w+) msg=audit\(",
-    # Docker Compose and Heroku's foreman
-    r"(?<container>[\w.-]+) +\| +",
     # Cisco IOS
     r"(?:\d+: )?[*.]",
     # Cisco IOS XR: the node
@@ -64,8 +62,7 @@ LEADS = (
     r"\[(?<pid>\d+):(?<tid>\d+):",
     # WebLogic
     r"#{4}<",
-    # Cassandra, log4j patterns that begin with the level
-    r"(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL) +\[(?<thread>[^\[\]]*)\] +",
+    # log4j patterns that begin with the level
     r"[\[<]?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)[\]>]?:? +\[?",
     # logrus, Tendermint
     r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
@@ -240,8 +237,6 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "process",
         (
             r"(?<pid>\d+) +(?<tid>\d+) +",
-            # but for the status of a request, as gin writes it
-            r"(?![1-5]\d\d *\|)(?<pid>\d+) *\| *",
             r"(?<pid>\d+):? +",
             r"\[(?<pid>\d+)\]:? *",
         ),
@@ -250,4 +245,4 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
 LAST_KINDS = ("time", "stamp", "level", "component", "known")
-SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid")
+SURELY_PROCESS = (r"(?<pid>\d+)#", r"\[pid")

@@ -229,7 +229,6 @@ _SURE_OFFSETS = (
 # shipper gave. `inputs/stamps.py` knows the common ones.
 _YEARLESS = (
     rf"{_MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
-    rf"{MONTH}[ -][ \d]?\d {CLOCK}{_FRACTION}",
     # MikroTik
     rf"(?i:{MONTH})/\d\d {CLOCK}",
     # Redis 2
