@@ -58,6 +58,9 @@ def text_of(n: int) -> str:
         ("%m/%d/%Y %I:%M%p PLC1: {text}", 60 * 10**6),
         ("CPF0075  10  %m/%d/%y  %H:%M:%S.{us:06d}  QSYS  {text}", 1),
         ("%y-%m-%d;%H:%M:%S.{ms:03d} $Z1 TANDEM {text}", 1000),
+        # two blanks before a clock, and signs between a short date and a clock
+        ("{n}  %d.%m.%Y  %H:%M:%S.{ms:03d}  PLC1  {text}", 1000),
+        ("%y/%m/%d-%H:%M:%S.{ms:03d} PLC1 I: {text}", 1000),
         # Amazon's flow logs
         ("2 123456789010 eni-0a1b 10.0.0.{n} 10.0.0.1 20641 22 6 20 42 {s} {s} ACCEPT OK", 10**6),
     ],
