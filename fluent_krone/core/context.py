@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..reading.accessor import Fields, field_getter, first_field
-from ..reading.excerpt import Excerpt
+from ..reading.levels import Excerpt
 
 # Names and values, in the order of the names.
 Context = tuple[tuple[str, str], ...]

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..reading.excerpt import Excerpt
+from ..reading.levels import Excerpt
 from ..reading.records import SessionKey
 from ..types import Finding
 from .references import cut_refs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..reading.excerpt import Excerpt
+from ..reading.levels import Excerpt
 from ..types import Deviation, Finding
 from .cascade import Cascade
 from .context import ContextReader

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecordError
-from ..reading.excerpt import Excerpt
+from ..reading.levels import Excerpt
 from ..reading.records import SessionKey
 from ..types import Finding
 

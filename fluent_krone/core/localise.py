@@ -32,10 +32,19 @@ from typing import Protocol
 import numpy as np
 
 from ..types import LEVELS, Evidence, Level, Seq
-from .evidence import against_normal, against_pattern
 from .failures import template_severity
 from .hierarchy import Hierarchy, runs
-from .matching import MOST_ALIGNED, DensityLike, Gap, common_head, counted, gaps, nearest_normal
+from .matching import (
+    MOST_ALIGNED,
+    DensityLike,
+    Gap,
+    against_normal,
+    against_pattern,
+    common_head,
+    counted,
+    gaps,
+    nearest_normal,
+)
 
 # Share of the normal sessions: an error that no more of them have is rare.
 _RARE = 0.005

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .accessor import field_getter, is_path, path_steps
-from .excerpt import Excerpt
 from .field_names import LEVEL_FIELDS, OF_AZURE, OF_OTEL
 from .records import RecordReader
 from .values import as_bytes
@@ -289,3 +288,14 @@ def levels_of(reader: RecordReader) -> LevelReader:
     level_field = reader.settings.level_field
     fields_of = None if reader.settings.line_format is None else reader.fields
     return LevelReader(fields_of, level_field, reader.count_level)
+
+
+class Excerpt(NamedTuple):
+    """Stands in the place of a record that is gone, such as one whose event was held back.
+
+    `rank` is that of its level , `context` what it says of where it comes from (see
+    `core/context.py`).
+    """
+
+    rank: int = 0
+    context: tuple[tuple[str, str], ...] = ()
