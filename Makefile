@@ -19,7 +19,7 @@ style:  ## how legible the code is, and whether each measure keeps its limit
 	$(PYTHON) tools/style.py
 
 test:  ## all tests that can run here; what is skipped is listed with its reason
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 bench:  ## records per second of the whole way, beside a baseline of the same run
 	$(PYTHON) bench/throughput.py
