@@ -34,8 +34,6 @@ module Fluent::Plugin
     WINDOW = 16 * 1024 * 1024
     # Seconds that a chunk waits for a child that is ready and has room. Then a retry is counted.
     CHILD_WAIT = 30
-    # Seconds that a dead child's chunks wait for the flush thread to bring the one it holds.
-    TAKE_BACK_WAIT = 5
     PROGRAM = 'fluent-krone'
     # Where the documentation installs the Python side, apart from the system's own Python.
     PROGRAM_FOLDERS = ['/opt/fluent-krone/bin'].freeze
@@ -293,6 +291,8 @@ module Fluent::Plugin
       @suspects = {}
       # The chunk in flight that the child does not have yet.
       @waiting = nil
+      # The chunk that goes to <secondary> at the moment.
+      @given_up = nil
       # Children that died without an ack between them.
       @deaths_in_a_row = 0
       names = %w[children_started alerts_routed alerts_refused chunks_given_up]
@@ -338,7 +338,8 @@ module Fluent::Plugin
     end
 
     def try_write(chunk)
-      return unless wanting?(chunk.unique_id)
+      return unless @lock.synchronize { wanted?(chunk.unique_id) }
+
       if @deaths[chunk.unique_id] >= @most_deaths
         return give_up(chunk, "fluent-krone died over it #{@most_deaths} times")
       end
@@ -480,9 +481,9 @@ module Fluent::Plugin
     # Puts the chunks of a dead child back at the head of the queue, in the order in which they were
     # sent:
     #
-    # 1. The flush thread may have taken a chunk from the queue without having brought it to `admit`
-    #    yet. It is the newest one, and it would overtake the others if it did not go back with
-    #    them. So we wait for it.
+    # 1. The flush thread may take a chunk from the queue at any moment: the next one, or one that
+    #    has just gone back. That chunk would overtake the others, so it goes back as well, until
+    #    the flush thread has none. It holds one at most, and then waits for the lock in `wanted?`.
     # 2. When several chunks were with the child, nobody knows which one killed it. They become
     #    suspects, which go down one by one. A chunk that was alone with the child is counted.
     # 3. No chunk counts as a retry. That count belongs to the whole output, so other chunks would
@@ -490,24 +491,38 @@ module Fluent::Plugin
     # 4. Commit time-outs may have put some of the chunks back already, each before the previous
     #    one. So the queue is sorted at last.
     def take_back
-      change { @child = nil }
-      wait_until(Fluent::Clock.now + TAKE_BACK_WAIT) do
-        @buffer.dequeued.keys.all? { |id| @in_flight.key?(id) }
-      end
-      @lock.synchronize do
+      change do
+        @child = nil
         @deaths_in_a_row += 1
         with_child = @in_flight.keys - [@waiting]
         with_child.each { |id| @suspects[id] = true }
         @deaths[with_child.first] += 1 if with_child.size == 1
-        places = @in_flight.each_key.with_index.to_h
-        places.each_key { |id| rollback_write(id, update_retry: false) }
-        @buffer.synchronize do
-          @buffer.queue.sort_by!.with_index do |chunk, at|
-            [places.fetch(chunk.unique_id, places.size), at]
-          end
+        order = @in_flight.keys
+        loop do
+          order |= dequeued
+          order.each { |id| rollback_write(id, update_retry: false) }
+          break if sort_queue(order)
         end
         @in_flight.clear
-        @changed.broadcast
+      end
+    end
+
+    # Ids of the chunks that the flush thread has taken from the queue, but for one that is being
+    # given up.
+    def dequeued
+      @buffer.dequeued.keys - [@given_up]
+    end
+
+    # Sorts the queue by this order, and returns true, if all chunks are in it.
+    def sort_queue(order)
+      @buffer.synchronize do
+        next false if dequeued.any?
+
+        places = order.each_with_index.to_h
+        @buffer.queue.sort_by!.with_index do |chunk, at|
+          [places.fetch(chunk.unique_id, places.size), at]
+        end
+        true
       end
     end
 
@@ -515,6 +530,11 @@ module Fluent::Plugin
     # to the backup directory. The error itself is not raised, because where commits are delayed
     # Fluentd 1.18 would not take the chunk out of the buffer.
     def give_up(chunk, reason)
+      @lock.synchronize do
+        return unless wanted?(chunk.unique_id)
+
+        @given_up = chunk.unique_id
+      end
       log.error 'a chunk is given up', reason: reason, bytes: chunk.bytesize,
                                        chunk: dump_unique_id_hex(chunk.unique_id)
       if @secondary.nil? || @secondary.delayed_commit
@@ -525,6 +545,8 @@ module Fluent::Plugin
       end
       @lock.synchronize { [@deaths, @suspects].each { |ids| ids.delete(chunk.unique_id) } }
       @counters['krone_chunks_given_up'] += 1
+    ensure
+      @given_up = nil
     end
 
     # Logs the child's lines, `2026-01-01 00:00:00,000 INFO name text`, under their level. Fluentd
@@ -548,14 +570,18 @@ module Fluent::Plugin
     # 2. An ack that came while the chunk was back in the queue has committed nothing. Then the
     #    chunk is sent again, and is acked as a repeat.
     # 3. An ack that came after the chunk left the queue has committed it, and it no longer exists.
-    def wanting?(id)
-      @lock.synchronize { !@in_flight.key?(id) && @buffer.dequeued.key?(id) }
+    #
+    # A chunk that `take_back` has put back meanwhile comes again, in its turn.
+    def wanted?(id)
+      !@in_flight.key?(id) && @buffer.dequeued.key?(id)
     end
 
     # Waits for a child that is ready and has room, and returns it. Returns nil when the chunk was
     # taken back meanwhile or Fluentd stops.
     def admit(id, bytes)
       change do
+        return unless wanted?(id)
+
         @in_flight[id] = bytes
         @waiting = id
         # Suspects that are left by now were given up.
@@ -642,7 +668,7 @@ module Fluent::Plugin
 
     def committed(id)
       change do
-        # Under one lock with the next line, because `wanting?` looks at both.
+        # Under one lock with the next line, because `wanted?` looks at both.
         commit_write(id)
         @in_flight.delete(id)
         @suspects.delete(id)

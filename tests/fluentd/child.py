@@ -89,7 +89,7 @@ class Actor:
                 os.write(self._endpoint._stdout, b"\xc1")
 
     def _is_held_once(self, record: dict[str, Any]) -> bool:
-        return record.get("do") == "hold_once" and self._first_time("held")
+        return record.get("do") == "hold_once" and self._first_time(f"held {record.get('n')}")
 
     def _first_time(self, name: str = "seen") -> bool:
         seen = (self._memory / name).exists()

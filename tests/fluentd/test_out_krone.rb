@@ -384,6 +384,22 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_match(/fluent-krone died.*SIGKILL/, d.logs.grep(/\[error\]/).first)
     end
 
+    # On a loaded machine the flush thread runs while chunks go back. Wrong before: a chunk that it took then overtook
+    # those that were still to go back.
+    test 'leaves chunks in their order, whichever of them the flush thread takes meanwhile' do
+      d = driver('shutdown_timeout 0.5')
+      back = 0
+      d.instance.define_singleton_method(:rollback_write) do |*args, **named|
+        super(*args, **named).tap { sleep 0.5 if (back += 1) == 2 }
+      end
+      records = [*0..2].map { |n| { 'n' => n, 'do' => 'hold_once' } } + [{ 'n' => 3, 'do' => 'die_once' }, { 'n' => 4 }]
+      d.run(timeout: 60, flush: false) do
+        records.each { |record| d.feed('app', TIME, record) }
+        sleep 0.05 until taken.last == 'app 4'
+      end
+      assert_equal([0, 1, 2, 3, 0, 1, 2, 3, 4].map { |n| "app #{n}" }, taken)
+    end
+
     test 'is back at once' do
       d = driver
       pids = []
