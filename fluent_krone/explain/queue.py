@@ -23,11 +23,10 @@ from ..types import Alert
 from . import Answer, Case, Explainer, NoAnswer, Reason, checked
 from .accepted import Acceptances
 from .budget import OWN_FAILURES, Breaker, Budget
-from .explained import by_model, by_person, without_answer
 from .knowledge import Knowledge
 from .marks import Marks
 from .rows import Learned, Mark
-from .tickets import Ticket, Waiting
+from .tickets import Ticket, Waiting, by_model, by_person, without_answer
 
 _log = logging.getLogger(__name__)
 

@@ -378,17 +378,8 @@ def test_fields_may_have_any_name(tmp_path: Path, run: Run) -> None:
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    mapping = (
-        "--message-field",
-        "what",
-        "--component-field",
-        "who",
-        "--time-field",
-        "when",
-        "--session-key",
-        "which",
-    )
-    code, said, error = run("fit", "--input", path, *mapping, "--output", "b")
+    mapping = "--message-field what --component-field who --time-field when --session-key which"
+    code, said, error = run("fit", "--input", path, *mapping.split(), "--output", "b")
     assert (code, error) == (0, "")
     assert "idle timeout, suggested" in said
     bundle = load_bundle("b")
@@ -433,16 +424,10 @@ def test_fields_may_be_nested(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     mapping = (
-        "--message-field",
-        "$.log.text",
-        "--component-field",
-        "$.log.by",
-        "--time-field",
-        "at",
+        "--message-field $.log.text --component-field $.log.by --time-field at "
+        "--session-key $.ids.batch"
     )
-    code, _, error = run(
-        "fit", "--input", path, *mapping, "--session-key", "$.ids.batch", "--output", "b"
-    )
+    code, _, error = run("fit", "--input", path, *mapping.split(), "--output", "b")
     assert (code, error) == (0, "")
     bundle = load_bundle("b")
     assert {row.entity for row in bundle.hierarchy.rows} >= {"Mash", "Boil", "Cooler", "Tank"}
