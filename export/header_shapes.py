@@ -209,8 +209,6 @@ KNOWN = (
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
 )
 
-# A level behind which a mere blank is enough.
-LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))"
 # Host and program, only right behind a time, since any two words fit it.
 HOST_FIRST = (
     rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
@@ -218,7 +216,13 @@ HOST_FIRST = (
 )
 # Parts that a header has once, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("level", (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)")),
+    (
+        "level",
+        (
+            rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))",
+            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
+        ),
+    ),
     (
         "component",
         (
@@ -245,4 +249,3 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
 LAST_KINDS = ("time", "stamp", "level", "component", "known")
-SURELY_PROCESS = (r"(?<pid>\d+)#", r"\[pid")
