@@ -73,9 +73,10 @@ _ROUTE_TEXT = re.compile(rb"(?:/[A-Za-z_.-]+(?:v[0-9])?)+")
 # rare: of 25 false alarms on simulated services, eleven were second to fourth attempts.
 _TRIES = re.compile(r"(?:retr(?:y|ies)|attempts?)[\"']?\s*[=:]?\s*\Z", re.IGNORECASE)
 _FIRST, _RARER = (0, 1, 2), 1 / 2
-# HTTP, SIP and other protocols have the same codes.
+# HTTP, SIP and other protocols have the same codes. Caches write them behind what they did, as in
+# `TCP_MISS/200`.
 _HTTP = re.compile(
-    rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?"
+    rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?|(?-i:\b[A-Z]+(?:_[A-Z]+)+/)"
     rf"|(?:http|response|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
     re.I,
 )

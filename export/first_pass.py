@@ -20,6 +20,7 @@ from fluent_krone.reading.records import InputSettings, RecordReader
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
+from .header_forms import OF_TIME
 from .kept_events import ReadEvent
 from .nested_fields import plain_fields
 from .pauses import Pauses
@@ -58,16 +59,26 @@ def suggestion(settings: InputSettings, inputs: Inputs) -> str:
     return option_of(list(dict.fromkeys(found)))
 
 
-def session_keys(settings: InputSettings, inputs: Inputs) -> list[Candidate]:
-    """Which session keys the first part of a log offers, the best one first."""
+def session_keys(
+    settings: InputSettings, inputs: Inputs, *, are_whole: bool = False
+) -> list[Candidate]:
+    """Which session keys the first part of a log offers, the best one first.
+
+    Where they `are_whole`, ids are looked for in the headers of the lines as well.
+    """
     return suggest_session_keys(
-        _first_part(settings, inputs), are_lines=are_several(settings.line_format)
+        _first_part(settings, inputs, are_whole=are_whole),
+        are_lines=are_whole or are_several(settings.line_format),
     )
 
 
-def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict[str, str]]]:
+def _first_part(
+    settings: InputSettings, inputs: Inputs, *, are_whole: bool = False
+) -> list[tuple[str, dict[str, str]]]:
     """The message and the other fields of every record of the first part that can be read: how
     many records there are to a session is told by neighbours.
+
+    Where they `are_whole`, the line without its time stands for the message.
     """
     sample = [record for _, record in islice(read_events(inputs), SAMPLED_FROM) if record]
     reader = RecordReader(settings)
@@ -83,6 +94,10 @@ def _first_part(settings: InputSettings, inputs: Inputs) -> list[tuple[str, dict
             message = as_bytes(message_of(fields) or b"")
             if reader.key_is_in_line(record):
                 message = as_bytes(line_of(record))
+            elif are_whole:
+                message = as_bytes(line_of(record))
+                for part in map(str.encode, OF_TIME):
+                    message = message.replace(as_bytes(fields.get(part) or b""), b" ", 1)
             texts = {name: as_text(as_bytes(value)) for name, value in plain_fields(fields)}
             for name in message_fields:
                 texts.pop(name, None)

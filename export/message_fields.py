@@ -57,7 +57,8 @@ _SPELLED_NAMES = (
     # macOS
     "eventmessage",
     *("description", "details", "output", "event"),
-    *("meldung", "nachricht", "mensaje", "mensagem", "messaggio"),
+    *("meldung", "nachricht", "mensaje", "mensagem", "messaggio", "сообщение", "повідомлення"),
+    *("消息", "訊息", "日志内容", "内容", "メッセージ", "메시지", "내용", "ข้อความ"),
     *_ACTIVITIES,
 )
 _RENDERED = ("renderedmessage", "formattedmessage")
@@ -68,6 +69,8 @@ _PROSE = re.compile(
     + rb"[A-Za-z\x80-\xff]{2,}[,:]? (?:[0-9]+[,:]? )?[^\s=&]*[A-Za-z\x80-\xff]{2,}"
     rb"|[A-Z]{3,7} /\S* HTTP/[0-9.]+\Z"
 )
+# Sentences of scripts without blanks are longer than names in them.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{6,}")
 # Further fields of one record that its message is made of. With more of them it is a document.
 _MOST_OTHERS = 30
 # … and of all records, which have different ones.
@@ -247,7 +250,11 @@ def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     if is_beside(name):
         return False
     values = values_of(name, sample)
-    prose = [v for v in values if isinstance(v, bytes) and _PROSE.match(v)]
+    prose = [
+        value
+        for value in values
+        if isinstance(value, bytes) and (_PROSE.match(value) or _UNSPACED.search(as_text(value)))
+    ]
     return len(prose) >= _EVERYWHERE * len(sample) and len(set(prose)) > 1
 
 
@@ -263,7 +270,7 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     if len(texts) < len(sample) / 2 or (len(texts) >= _ALL_ALIKE and len(set(texts)) == 1):
         return False
     # An event's name, such as `login`, is no text; a line of text has blanks or many forms.
-    if any(b" " in text for text in texts):
+    if any(b" " in text or _UNSPACED.search(as_text(text)) for text in texts):
         return True
     return len(set(texts)) > most_names(texts)
 

@@ -31,6 +31,8 @@ NOUNS = re.compile(
 )
 # The value of a quoted field of a message: `pod="kube-system/dns-7"`.
 QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\"(?P<value>[^\"\s]{2,80})\"")
+# The first value of a list of such values: `pods=["kube-system/dns-7"]`.
+_LISTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\[\"(?P<value>[^\"\s]{2,80})\"")
 # A pair of JSON inside a message.
 _JSON_PAIR = re.compile(
     r"\"(?P<name>[A-Za-z_][\w.-]*)\": ?(?:\"(?P<text>[^\"\s]{2,80})\"|(?P<number>-?\d+)(?![\d.]))"
@@ -118,6 +120,8 @@ def _pairs(message: str) -> Iterable[tuple[str, str]]:
         if found["name"].lower() not in NOT_KEYS:
             name = re.escape(found["name"])
             yield f'/{name}="([^"]+)"/', found["value"]
+    for found in _LISTED.finditer(message):
+        yield f'/{re.escape(found["name"])}=\\["([^"]+)"/', found["value"]
     for found in _JSON_PAIR.finditer(message):
         name = re.escape(found["name"])
         if found["name"].lower() in NOT_KEYS:

@@ -64,8 +64,12 @@ _OUTCOMES = re.compile(
     r"|signature|category|class|kind|cause|level)[-_. ]?id",
     re.I,
 )
-# An execution of a program: a session key where nothing better tells executions apart.
+# An execution of a program: a session key where nothing better tells executions apart; and what it
+# is worth. It is worth more where all records of each process lie together, as where each
+# connection has a process of its own.
 _PROCESS = ("pid", "tid", "thread")
+_OF_PROCESS = 0.5
+_OF_SHORT_PROCESS = 0.7
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
     re.I,
@@ -141,7 +145,7 @@ def suggest_session_keys(
             # expression says more exactly where.
             (
                 _score(_candidate(option, seen, total), total, are_lines=are_lines)
-                * max(map(_weight, sample.spellings(option)))
+                * max(_weight(one, seen, total) for one in sample.spellings(option))
                 * _links(seen.shapes),
                 not option.startswith("/"),
                 len(option),
@@ -236,11 +240,13 @@ def _score(found: Candidate, total: int, *, are_lines: bool) -> float:
     return found.coverage * variety
 
 
-def _weight(option: str) -> float:
+def _weight(option: str, seen: Seen, total: int) -> float:
     """What the name before an id tells: that of an execution counts, a measure's against."""
     name = _name(option)
     if option in _PROCESS:
-        return 0.5
+        spans = (last - first for first, last in seen.reach.values())
+        near = sum(span <= NEAR * total for span in spans)
+        return _OF_SHORT_PROCESS if near >= _NEARLY_ALL * len(seen.reach) else _OF_PROCESS
     if not option.startswith("/"):
         return _weight_of_field(option)
     if option.startswith('/pod="'):

@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"[0-9]+")
 # A value that is a date, perhaps with its clock, and no id.
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.,]*(?:Z| ?[+-]\d\d:?\d\d)?)?\Z")
 # An option of which something stands before the id, and the form of the id.
-_SPELLED = re.compile(r"/(?P<before>[^()]+)(?P<form>\([^?].*\))/", re.DOTALL)
+_SPELLED = re.compile(r"/(?P<before>[^()]+)(?P<form>\([^?].*\)\"?)/", re.DOTALL)
 # The option of a pair of JSON, whose name may be a label in other messages.
 _OF_PAIR = re.compile(r'/"(?P<name>[\w\\-]+)": \?"\(\[\^"\]\+\)"/')
 _CHARACTER = re.compile(r"\\.|.", re.DOTALL)
@@ -38,6 +38,15 @@ _PLAIN_FORMS = (
         for n in (32, 24, 20, 16, 12)
     ),
 )
+# The share of the records in which the form or the sign of ids may find other values.
+_FEW_OTHERS = 0.05
+# Signs before ids, which are enough to find them.
+_SIGNS = (r"\[", r"\(", r"\#", "#", "<", "№", "@")
+# Ids of one kind that are told from other words by themselves: letters, the same in all, before
+# some digits, as `TH500036`; and long numbers of one length.
+_LETTERS_AND_DIGITS = re.compile(r"(?P<letters>(?:[A-Za-z]+[-_]?)*)(?P<digits>[0-9]+)")
+_FEWEST_DIGITS = 4
+_DIGITS_OF_A_NUMBER = 8
 # A spelling of fewer records than this share is not worth a longer expression.
 _WORTH_JOINING = 0.02
 
@@ -72,17 +81,19 @@ class Sample:
         self, records: Iterable[tuple[str, Mapping[str, str]]], *, are_lines: bool = False
     ) -> None:
         self.options: dict[str, Seen] = defaultdict(Seen)
+        self._messages: list[str] = []
         self._spellings: dict[str, frozenset[str]] = {}
         self.size = 0
         for message, fields in records:
             self.size += 1
+            self._messages.append(message)
             self._add(message, fields)
         self._join_spellings()
         if are_lines:
             self._join_plain_ids()
 
     def _add(self, message: str, fields: Mapping[str, str]) -> None:
-        shape = hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
+        shape = _shape(message)
         for name, value in fields.items():
             if name.lower() not in NOT_KEYS and value and not _STAMP.match(value):
                 self.options[name].add(self.size, value, shape)
@@ -98,12 +109,52 @@ class Sample:
                 by_form[found["form"]][option] = found["before"]
         for form, befores in by_form.items():
             for group in self._groups(befores):
-                self._join(f"/{_any_of([befores[option] for option in group])}{form}/", group)
+                words = [befores[option] for option in group]
+                if not self._join_by_form(words, form, group):
+                    self._join(f"/{_any_of(words)}{form}/", group)
         for pair in list(filter(None, map(_OF_PAIR.fullmatch, self.options))):
             labels = (f"/{pair['name']}=", f"/{pair['name']}: ")
             same = [o for o in self.options if o.startswith(labels) and self._is_same(o, pair[0])]
             if same:
                 self._join(f"/{labelled(pair['name'])}/", [pair[0], *same])
+
+    def _join_by_form(self, befores: Sequence[str], form: str, group: Sequence[str]) -> bool:
+        """Whether ids that stand behind several words are found without these.
+
+        They are by their own form, or by the sign before them. A message that training never had,
+        such as that of a failure, has another word there, and is found nevertheless.
+        """
+        known = self._together(group)
+        options = []
+        if (alone := _form_of(known.values)) is not None:
+            options.append(f"({alone})")
+        if (sign := _sign_of(befores)) is not None:
+            options.append(sign + form)
+        for expression in options:
+            seen = self._found_by(expression, known)
+            if seen is not None:
+                option = f"/{expression}/"
+                self.options[option] = seen
+                # Several beginnings of one word are found by the same form.
+                self._spellings[option] = self.spellings(option).union(group)
+                return True
+        return False
+
+    def _found_by(self, expression: str, known: Seen) -> Seen | None:
+        """What an expression finds in the messages; None unless it finds the known ids, each where
+        it is known to be, and hardly any others.
+        """
+        seen = Seen()
+        others = 0
+        for number, message in enumerate(self._messages, 1):
+            found = set(re.findall(expression, message))
+            # Of random ids, a few have digits alone.
+            others += not found <= known.values.keys()
+            if len(found) > 1 or others > _FEW_OTHERS * len(known.records):
+                return None
+            for value in found:
+                seen.add(number, value, _shape(message))
+        return seen if known.records <= seen.records else None
 
     def _join_plain_ids(self) -> None:
         """Add an option for ids that stand in fields and texts of whatever names."""
@@ -164,6 +215,50 @@ class Sample:
                 known = whole.reach.setdefault(value, [first, last])
                 whole.reach[value] = [min(known[0], first), max(known[1], last)]
         return whole
+
+
+def _shape(message: str) -> int:
+    """What tells the kind of a message, without its numbers."""
+    return hash(_DIGITS.sub("0", QUOTED.sub("", message))[:_SHAPE])
+
+
+def _sign_of(befores: Sequence[str]) -> str | None:
+    r"""The sign that all words have before the id, as it is written in an expression.
+
+    >>> _sign_of([r"paid \[", r"lost \["]), _sign_of(["order ", "order="])
+    ('\\[', None)
+    """
+    signs = {_CHARACTER.findall(before)[-1] for before in befores}
+    sign = signs.pop()
+    return sign if not signs and sign in _SIGNS else None
+
+
+def _form_of(values: Iterable[str]) -> str | None:
+    """An expression for ids by what all of them have in common; None where that tells nothing.
+
+    >>> _form_of(["TH500036", "TH500054"])
+    '(?<![0-9A-Za-z])TH[0-9]{6,}(?![0-9A-Za-z])'
+    >>> _form_of(["17", "18"]), _form_of(["eu-17", "us-18"])
+    (None, None)
+    """
+    known = list(values)
+    for form, expression in _PLAIN_FORMS:
+        if all(map(form.fullmatch, known)):
+            return expression
+    found = [_LETTERS_AND_DIGITS.fullmatch(value) for value in known]
+    kinds = {(match["letters"], len(match["digits"])) for match in found if match}
+    if not all(found) or len({letters for letters, _ in kinds}) != 1:
+        return None
+    letters = next(iter(kinds))[0]
+    fewest = min(digits for _, digits in kinds)
+    digits = f"[0-9]{{{fewest},}}"
+    if not letters:
+        digits = f"[0-9]{{{fewest}}}"
+    if fewest < _FEWEST_DIGITS or (
+        not letters and (len(kinds) > 1 or fewest < _DIGITS_OF_A_NUMBER)
+    ):
+        return None
+    return f"(?<![0-9A-Za-z]){letters}{digits}(?![0-9A-Za-z])"
 
 
 def _any_of(befores: list[str]) -> str:

@@ -44,7 +44,7 @@ from .first_pass import (
 from .guess import share_of_further_lines, why_no_header
 from .level_field import find_level_field
 from .mixed_formats import Formats, guess_formats
-from .session_key import AUTO
+from .session_key import AUTO, Candidate
 from .shown_formats import say_formats
 from .spread import spread
 from .stages import Options
@@ -67,6 +67,10 @@ BY_TAG = ("tag",)
 # Records whose pauses show whether they do, and stretches between pauses that there must be.
 _PAUSES_OF = 200_000
 _ENOUGH_STRETCHES = 30
+# The share of the records that have a session key which ties a log together, and the share that
+# must have one which is found in headers, where other numbers stand as well.
+_MUCH_COVERED = 0.5
+_NEARLY_ALL = 0.9
 
 Say = Callable[[str], None]
 
@@ -115,17 +119,27 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
 def _with_keyed_headers(
     settings: InputSettings, options: Options, sample: list[dict[bytes, Any]]
 ) -> InputSettings:
-    """The settings whose formats know in which headers the session key stands that was found.
-
-    With one format, what a header has is a field, and may be the key as such.
-    """
+    """The settings whose formats know in which headers the session key stands that was found."""
     pattern = message_fields.pattern_in(settings.session_key)
-    if options.line_format is not None or not pattern or not are_several(settings.line_format):
+    if options.line_format is not None or settings.line_format is None or not pattern:
+        return settings
+    if not are_several(settings.line_format) and _finds_keys(settings, sample):
         return settings
     guess = _guess(options, _messages(settings, sample), pattern, are_texts=not _is_text(sample))
     if guess is None:
         return settings
     return replace(settings, line_format=guess.line_format)
+
+
+def _finds_keys(settings: InputSettings, sample: Sequence[dict[bytes, Any]]) -> bool:
+    """Whether most messages have the session key."""
+    reader = RecordReader(settings)
+    found = 0
+    for record in sample:
+        with contextlib.suppress(RecordError):
+            reader.read(b"", record)
+            found += 1
+    return found >= _MUCH_COVERED * len(sample)
 
 
 def _is_text(sample: list[dict[bytes, Any]]) -> bool:
@@ -162,6 +176,11 @@ def _check_fields(
 def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:
     """The settings with the session key that suits the log best. Raises ExportError without one."""
     candidates = session_keys(settings, inputs)
+    if settings.line_format is not None and not _covers(candidates, _MUCH_COVERED):
+        # Spans and contexts that loggers write before a message may have the id.
+        in_lines = session_keys(settings, inputs, are_whole=True)
+        if _covers(in_lines, _NEARLY_ALL):
+            candidates = in_lines
     if not candidates:
         return _one_after_another(settings, inputs, say)
     best, *others = candidates
@@ -172,6 +191,11 @@ def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSe
     # What tells sessions apart tells no steps apart.
     facets = tuple(name for name in settings.facet_fields if name not in key)
     return replace(settings, session_key=key, facet_fields=facets)
+
+
+def _covers(candidates: Sequence[Candidate], share: float) -> bool:
+    """Whether the best session key is in at least a share of the records."""
+    return bool(candidates) and candidates[0].coverage >= share
 
 
 def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:
@@ -246,12 +270,12 @@ def _written_ns(inputs: Inputs) -> int | None:
     return max(filter(None, map(written_ns, find_files(inputs))), default=None)
 
 
-def _says_anyone(line_format: str, lines: Sequence[str]) -> bool:
-    """Whether the same messages come from many components: then these do not say what is going on.
+def _has_components(line_format: str, lines: Sequence[str]) -> bool:
+    """Whether lines name their components, and these say what is going on.
 
-    A proxy logs the same few messages for each program that uses it. Were the program the entity,
-    each message would be a template of its own for every program, and a new program would be
-    news.
+    They do not where the same messages come from many components. A proxy logs the same few
+    messages for each program that uses it. Were the program the entity, each message would be a
+    template of its own for every program, and a new program would be news.
     """
     formats = LineFormats(line_format, None, None)
     masker = Masker(None)
@@ -266,7 +290,8 @@ def _says_anyone(line_format: str, lines: Sequence[str]) -> bool:
                 counts[form] += 1
     often = [form for form, count in counts.items() if count >= _OFTEN]
     many = sum(counts[form] for form in often if len(components[form]) >= _MANY)
-    return many > counts.total() / 2
+    # Records in lines of JSON may have none.
+    return bool(counts) and many <= counts.total() / 2
 
 
 def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
@@ -295,7 +320,7 @@ def _messages(settings: InputSettings, sample: list[dict[bytes, Any]]) -> list[s
 
 def _with(settings: InputSettings, guess: Formats, messages: Sequence[str]) -> InputSettings:
     component = settings.component_field
-    if component is None and guess.has_component and not _says_anyone(guess.line_format, messages):
+    if component is None and guess.has_component and _has_components(guess.line_format, messages):
         component = "component"
     return replace(
         settings,

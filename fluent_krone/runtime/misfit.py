@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 # Records after which it is said that not one of them can be read. A quiet stream takes hours to
 # send ten times as many, and none of them is judged.
 FIRST_RECORDS = 100
+# Records after which it is said that most of them cannot be read, as after a deploy.
+SOME_RECORDS = 300
 # Records after which it is decided whether the settings fit. Fewer could all come from one unusual
 # source; many more would delay the warning.
 ENOUGH_RECORDS = 1_000
@@ -127,8 +129,8 @@ class Misfit:
         reader = self._engine.reader
         settings = reader.settings
         if counts["records"] < self._enough_records:
-            first = FIRST_RECORDS if self._live else 1
-            return self._last or _unreadable(counts, reader, first)
+            first, some = (FIRST_RECORDS, SOME_RECORDS) if self._live else (1, 1)
+            return self._last or _at_first(counts, reader, first, some)
         found = (
             _set_aside(counts, reader)
             or _component(counts, settings)
@@ -231,13 +233,21 @@ def _set_aside(counts: Counter[str], reader: RecordReader) -> str | None:
     return f"{share}: {_REMEDIES.get(reason, _remedy_of_record)(reader)}"
 
 
-def _unreadable(counts: Counter[str], reader: RecordReader, first: int) -> str | None:
-    """What is said of the `first` records already: all are set aside, where none should be."""
+def _at_first(counts: Counter[str], reader: RecordReader, first: int, some: int) -> str | None:
+    """What is said of few records already.
+
+    After `first`: all are set aside, where none should be, or none has the component. After `some`:
+    most are set aside, where none should be.
+    """
     records = counts["records"]
-    asides = sum(counts[f"aside {reason}"] for reason in _UNREADABLE)
-    if records < first or asides < records:
-        return None
-    return _set_aside(counts, reader)
+    unreadable = sum(counts[f"aside {reason}"] for reason in _UNREADABLE)
+    if records >= first and records <= unreadable:
+        return _set_aside(counts, reader)
+    if records >= some and unreadable > _MOST * records:
+        return _set_aside(counts, reader)
+    if counts["events"] >= first:
+        return _component(counts, reader.settings)
+    return None
 
 
 def _remedy_of_record(reader: RecordReader) -> str:

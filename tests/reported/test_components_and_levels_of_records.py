@@ -205,3 +205,29 @@ def test_columns_behind_the_last_name_are_read(tmp_path: Path) -> None:
     settings = settings_of(path, [])
     [(_, record), *_] = read_events(path)
     assert text_of(0) in RecordReader(settings).read(b"", record)[0].decode()
+
+
+def test_records_behind_a_header_that_name_no_component_have_none(tmp_path: Path) -> None:
+    """Was wrong: a field that no record has was settled on, and each stream was said to lack it."""
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"{time_of(n)} node7 rides[77]: "
+            + json.dumps({"lvl": "INFO", "mod": "ride", "text": text_of(n)})
+            + "\n"
+            for n in range(EVENTS)
+        )
+    )
+    assert settings_of(path, []).component_field is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("消息", "订单{n}已经支付成功"), ("注記", "注文{n}を受け付けました")]
+)
+def test_a_text_without_blanks_is_a_message(name: str, text: str, tmp_path: Path) -> None:
+    """Was wrong: such records had no text, and their message was made of level and module."""
+    path = put(
+        tmp_path,
+        lambda n: {"级别": "INFO", "模块": "支付服务", name: text.format(n=n % 7)},
+    )
+    assert settings_of(path, []).message_field == name

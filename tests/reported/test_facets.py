@@ -80,6 +80,7 @@ def test_names_in_quotes_are_values(form: str, values: tuple[str, ...]) -> None:
         "订单{n} 状态={v}",
         "заказ {n} статус: {v}",
         "注文 {n} ステータスコード={v}",
+        "10.0.0.{n} TCP_MISS/{v} {n} GET http://a.example/{n} - HIER_DIRECT/10.1.1.1 text/html",
     ],
 )
 def test_codes_behind_a_route(form: str) -> None:

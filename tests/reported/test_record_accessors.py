@@ -93,11 +93,13 @@ def test_colours_of_a_live_record_are_stripped() -> None:
 # -- what does not fit
 
 
-def trouble(record: Callable[[int], dict[str, Any]], **settings: Any) -> tuple[str | None, Engine]:
+def trouble(
+    record: Callable[[int], dict[str, Any]], records: int = 12_000, **settings: Any
+) -> tuple[str | None, Engine]:
     bundle: Bundle = load_bundle("hdfs")
     engine = bundle.engine(Config(**settings))
     misfit = Misfit(engine)
-    events = [(10**18 + n, as_fields(record(n))) for n in range(12_000)]
+    events = [(10**18 + n, as_fields(record(n))) for n in range(records)]
     engine.feed("t", events, 2 * 10**18)
     return misfit.trouble(), engine
 
@@ -144,6 +146,19 @@ def test_a_setting_that_finds_nothing_is_named(settings: dict[str, Any], words: 
     assert words in found
     assert "\n" not in found
     assert engine.counters["records"] == 12_000
+
+
+def test_a_component_that_no_record_has_is_named_soon() -> None:
+    """Was wrong: it took 1,000 records, and until then each line was told as a new one."""
+    found, _ = trouble(received, 100, component_field="nosuch")
+    assert found is not None and "component_field 'nosuch' is in none of 100 events" in found
+    assert trouble(received, 99, component_field="nosuch")[0] is None
+
+
+def test_records_that_cannot_be_read_any_more_are_named_soon() -> None:
+    """Was wrong: where a deploy renamed the field of the message, nothing was said at first."""
+    found, _ = trouble(lambda n: received(n) if n < 140 else {"text": received(n)["message"]}, 300)
+    assert found is not None and "160 of 300 records are set aside (no_message)" in found
 
 
 @pytest.mark.parametrize(
