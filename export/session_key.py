@@ -67,7 +67,7 @@ _OUTCOMES = re.compile(
 # An execution of a program: a session key where nothing better tells executions apart; and what it
 # is worth. It is worth more where all records of each process lie together, as where each
 # connection has a process of its own.
-_PROCESS = ("pid", "tid", "thread")
+PROCESS = ("pid", "tid", "thread")
 _OF_PROCESS = 0.5
 _OF_SHORT_PROCESS = 0.7
 _ID_WORD = re.compile(
@@ -243,7 +243,7 @@ def _score(found: Candidate, total: int, *, are_lines: bool) -> float:
 def _weight(option: str, seen: Seen, total: int) -> float:
     """What the name before an id tells: that of an execution counts, a measure's against."""
     name = _name(option)
-    if option in _PROCESS:
+    if option in PROCESS:
         spans = (last - first for first, last in seen.reach.values())
         near = sum(span <= NEAR * total for span in spans)
         return _OF_SHORT_PROCESS if near >= _NEARLY_ALL * len(seen.reach) else _OF_PROCESS

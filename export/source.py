@@ -44,7 +44,7 @@ from .first_pass import (
 from .guess import share_of_further_lines, why_no_header
 from .level_field import find_level_field
 from .mixed_formats import Formats, guess_formats
-from .session_key import AUTO, Candidate
+from .session_key import AUTO, PROCESS, Candidate
 from .shown_formats import say_formats
 from .spread import spread
 from .stages import Options
@@ -71,6 +71,8 @@ _ENOUGH_STRETCHES = 30
 # must have one which is found in headers, where other numbers stand as well.
 _MUCH_COVERED = 0.5
 _NEARLY_ALL = 0.9
+# An id of an execution has so many times as many values as there are processes that take turns.
+_MANY_TIMES = 4
 
 Say = Callable[[str], None]
 
@@ -176,10 +178,10 @@ def _check_fields(
 def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:
     """The settings with the session key that suits the log best. Raises ExportError without one."""
     candidates = session_keys(settings, inputs)
-    if settings.line_format is not None and not _covers(candidates, _MUCH_COVERED):
+    if settings.line_format is not None and not _ties_together(candidates):
         # Spans and contexts that loggers write before a message may have the id.
         in_lines = session_keys(settings, inputs, are_whole=True)
-        if _covers(in_lines, _NEARLY_ALL):
+        if in_lines and _is_better(in_lines[0], candidates):
             candidates = in_lines
     if not candidates:
         return _one_after_another(settings, inputs, say)
@@ -193,9 +195,19 @@ def _with_best_key(settings: InputSettings, inputs: Inputs, say: Say) -> InputSe
     return replace(settings, session_key=key, facet_fields=facets)
 
 
-def _covers(candidates: Sequence[Candidate], share: float) -> bool:
-    """Whether the best session key is in at least a share of the records."""
-    return bool(candidates) and candidates[0].coverage >= share
+def _ties_together(candidates: Sequence[Candidate]) -> bool:
+    """Whether the best session key is in most records, and is not just the process."""
+    if not candidates:
+        return False
+    return candidates[0].coverage >= _MUCH_COVERED and candidates[0].option not in PROCESS
+
+
+def _is_better(in_line: Candidate, others: Sequence[Candidate]) -> bool:
+    """Whether an id in headers is a better session key than those in fields and messages."""
+    if in_line.coverage < _NEARLY_ALL:
+        return False
+    processes = [other.sessions for other in others if other.option in PROCESS]
+    return in_line.sessions >= _MANY_TIMES * max(processes, default=0)
 
 
 def _one_after_another(settings: InputSettings, inputs: Inputs, say: Say) -> InputSettings:

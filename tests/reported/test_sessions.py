@@ -207,6 +207,7 @@ def test_a_process_for_each_connection_is_its_session() -> None:
     [
         "2026-11-09T07:00:{s:02d}.123456Z  INFO request{{id={id}}}: shop::api: {text}",
         "2026-11-09 07:00:{s:02d},123 | INFO  | {id} | shop.Api | {text}",
+        "2026-11-09 07:00:{s:02d}.123 INFO  [{id},{span}] [exec-{t}] shop.Api - {text}",
     ],
 )
 def test_an_id_before_the_message_is_the_key_where_no_message_has_one(
@@ -218,9 +219,13 @@ def test_an_id_before_the_message_is_the_key_where_no_message_has_one(
     texts = ("cart has items=4", "card charged", "receipt mailed", "order done")
     path = tmp_path / "a.log"
     path.write_text(
-        "".join(line.format(id=one, text=text, s=n) + "\n" for n, one in enumerate(ids)
-                for text in texts)
-    )  # fmt: skip
+        "".join(
+            line.format(id=one, text=text, s=n, t=n % 4, span=f"{random.getrandbits(64):016x}")
+            + "\n"
+            for n, one in enumerate(ids)
+            for text in texts
+        )
+    )
     settings = settle(Options(input=path, session_key=AUTO), len, len)
     reader = RecordReader(settings)
     found = [reader.read(b"", record) for _, record in read_events(path)]
