@@ -76,7 +76,7 @@ _FIRST, _RARER = (0, 1, 2), 1 / 2
 # HTTP, SIP and other protocols have the same codes. Caches write them behind what they did, as in
 # `TCP_MISS/200`.
 _HTTP = re.compile(
-    rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?|(?-i:\b[A-Z]+(?:_[A-Z]+)+/)"
+    rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?|(?-i:(?:\b[A-Z]+(?:_[A-Z]+)+|<\*>)/)"
     rf"|(?:http|response|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
     re.I,
 )

@@ -42,6 +42,8 @@ _DIGIT = re.compile(r"[0-9]+")
 _NAMES = 2
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Wildcards for words with digits.
+# A code behind a word.
+_CODE_BEHIND = re.compile(r"(?<=\w)/<num>\Z")
 _CODES = ("<num>", "<hex>", "<code>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
 # Where there are too many templates, those that share this many first words are merged, long ones
@@ -117,6 +119,10 @@ def _generalise(texts: set[str]) -> str:
     heads = set(map(_head, texts))
     if len(heads) == 1:
         return f"{heads.pop()}<*>"
+    # What was done, with a code behind it, as in `TCP_MISS/<num>`.
+    tails = {found and found[0] for found in map(_CODE_BEHIND.search, texts)}
+    if len(tails) == 1:
+        return f"<*>{tails.pop() or ''}"
     return "<*>"
 
 

@@ -88,6 +88,16 @@ def test_codes_behind_a_route(form: str) -> None:
     assert facets_of([form.format(n=n, v=codes[n % 4]) for n in range(300)]) == {("2xx",), ("5xx",)}
 
 
+def test_a_code_behind_any_of_several_words() -> None:
+    """Was wrong: word and code were one value, so a failure of the server was an old line."""
+    done = [f"{a}_{b}" for a in ("TCP", "UDP", "NONE") for b in ("MISS", "HIT", "TUNNEL", "DENIED")]
+    messages = [
+        f"10.0.0.{n} {done[n % 12]}/{503 if n % 7 == 3 else 200} {n} GET http://a.example/{n} text"
+        for n in range(600)
+    ]
+    assert facets_of(messages) == {("2xx",), ("5xx",)}
+
+
 @pytest.mark.parametrize(
     ("form", "values"),
     [
