@@ -42,9 +42,9 @@ _PLAIN_FORMS = (
 _FEW_OTHERS = 0.05
 # Signs before ids, which are enough to find them.
 _SIGNS = (r"\[", r"\(", r"\#", "#", "<", "№", "@")
-# Ids of one kind that are told from other words by themselves: letters, the same in all, before
-# some digits, as `TH500036`; and long numbers of one length.
-_LETTERS_AND_DIGITS = re.compile(r"(?P<letters>(?:[A-Za-z]+[-_]?)*)(?P<digits>[0-9]+)")
+# Ids of one kind that are told from other words by themselves: letters, the same in all, with some
+# digits behind them, as `TH500036` and `INV-2026-017`; and long numbers of one length.
+_LETTERS_AND_DIGITS = re.compile(r"(?:[A-Za-z]+[-_/]?)*[0-9]+(?:[-_/][0-9]+)*")
 _FEWEST_DIGITS = 4
 _DIGITS_OF_A_NUMBER = 8
 # A spelling of fewer records than this share is not worth a longer expression.
@@ -238,27 +238,37 @@ def _form_of(values: Iterable[str]) -> str | None:
 
     >>> _form_of(["TH500036", "TH500054"])
     '(?<![0-9A-Za-z])TH[0-9]{6,}(?![0-9A-Za-z])'
+    >>> _form_of(["INV-2026-017", "INV-2026-1018"])
+    '(?<![0-9A-Za-z])INV-[0-9]{4,}-[0-9]{3,}(?![0-9A-Za-z])'
     >>> _form_of(["17", "18"]), _form_of(["eu-17", "us-18"])
     (None, None)
+    >>> _form_of(["20261017", "20261018"])
+    '(?<![0-9A-Za-z])[0-9]{8,9}(?![0-9A-Za-z])'
     """
     known = list(values)
     for form, expression in _PLAIN_FORMS:
         if all(map(form.fullmatch, known)):
             return expression
-    found = [_LETTERS_AND_DIGITS.fullmatch(value) for value in known]
-    kinds = {(match["letters"], len(match["digits"])) for match in found if match}
-    if not all(found) or len({letters for letters, _ in kinds}) != 1:
+    if not all(map(_LETTERS_AND_DIGITS.fullmatch, known)):
         return None
-    letters = next(iter(kinds))[0]
-    fewest = min(digits for _, digits in kinds)
-    digits = f"[0-9]{{{fewest},}}"
-    if not letters:
-        digits = f"[0-9]{{{fewest}}}"
-    if fewest < _FEWEST_DIGITS or (
-        not letters and (len(kinds) > 1 or fewest < _DIGITS_OF_A_NUMBER)
-    ):
+    signs = {tuple(_DIGITS.split(value)) for value in known}
+    if len(signs) != 1:
         return None
-    return f"(?<![0-9A-Za-z]){letters}{digits}(?![0-9A-Za-z])"
+    letters, *between = signs.pop()
+    columns = zip(*map(_DIGITS.findall, known), strict=True)
+    lengths = [{len(digits) for digits in column} for column in columns]
+    fewest = sum(map(min, lengths))
+    if letters:
+        parts = [f"[0-9]{{{min(length)},}}" for length in lengths]
+        is_enough = fewest >= _FEWEST_DIGITS
+    else:
+        # Numbers that are counted become longer one day.
+        parts = [f"[0-9]{{{fewest},{fewest + 1}}}"]
+        is_enough = lengths == [{fewest}] and fewest >= _DIGITS_OF_A_NUMBER
+    if not is_enough:
+        return None
+    text = "".join(part + sign for part, sign in zip(parts, between, strict=True))
+    return f"(?<![0-9A-Za-z]){letters}{text}(?![0-9A-Za-z])".replace("/", r"\/")
 
 
 def _any_of(befores: list[str]) -> str:
