@@ -62,7 +62,8 @@ LEADS = (
     r"\[(?<pid>\d+):(?<tid>\d+):",
     # WebLogic
     r"#{4}<",
-    # log4j patterns that begin with the level
+    # Cassandra, log4j patterns that begin with the level
+    r"(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL) +\[(?<thread>[^\[\]]*)\] +",
     r"[\[<]?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)[\]>]?:? +\[?",
     # logrus, Tendermint
     r"(?<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI|[DIE])\[",
