@@ -73,6 +73,8 @@ _MUCH_COVERED = 0.5
 _NEARLY_ALL = 0.9
 # An id of an execution has so many times as many values as there are processes that take turns.
 _MANY_TIMES = 4
+# What the expressions for hexadecimal ids have.
+_OF_RANDOM_IDS = "[0-9a-f]{"
 
 Say = Callable[[str], None]
 
@@ -204,7 +206,8 @@ def _ties_together(candidates: Sequence[Candidate]) -> bool:
 
 def _is_better(in_line: Candidate, others: Sequence[Candidate]) -> bool:
     """Whether an id in headers is a better session key than those in fields and messages."""
-    if in_line.coverage < _NEARLY_ALL:
+    # Headers have numbers of many kinds, such as those of messages. Random ids are executions.
+    if in_line.coverage < _NEARLY_ALL or _OF_RANDOM_IDS not in in_line.option:
         return False
     processes = [other.sessions for other in others if other.option in PROCESS]
     return in_line.sessions >= _MANY_TIMES * max(processes, default=0)

@@ -238,6 +238,18 @@ def test_an_id_before_the_message_is_the_key_where_no_message_has_one(
     assert {message.split(b": ")[-1].decode() for message, _ in found} == set(texts)
 
 
+def test_the_number_of_a_message_in_a_header_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"Nov 09 2026 07:00:{n % 60:02d} fw1 : %ASA-6-3020{n % 40:02d}: link {'ab'[n % 2]} up\n"
+            for n in range(240)
+        )
+    )
+    with pytest.raises(ExportError, match="no session key was found"):
+        settle(Options(input=path, session_key=AUTO), len, len)
+
+
 def test_the_id_of_a_parent_is_no_spelling_of_an_id() -> None:
     lines = [
         (f"{word} run={n} parent={n - 1}", {}) for n in range(500, 600) for word in ("began", "did")
