@@ -92,10 +92,11 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest
-    tokens = _tokens(_TIMED_OUT.sub("timeout", said), id_names)
-    for i, token in enumerate(tokens):
-        if _is_subject(tokens[i : i + 3]):
-            token.verb = None
+    return _of_words(label, _tokens(_TIMED_OUT.sub("timeout", said), id_names))
+
+
+def _of_words(label: str, tokens: Sequence[_Token]) -> tuple[str, str]:
+    """Entity and action of a sentence; the entity is its label, where it has one."""
     verbs = [i for i, token in enumerate(tokens) if token.verb is not None]
     if not verbs:
         return label or _phrase(tokens), NONE
@@ -236,6 +237,9 @@ def _tokens(text: str, id_names: dict[str, str]) -> list[_Token]:
         tokens.append(token)
         goes_on = clause and is_value and not token.id_of
         clause = goes_on or text[found.end() : found.end() + 2] in _NEW_CLAUSE
+    for i, token in enumerate(tokens):
+        if _is_subject(tokens[i : i + 3]):
+            token.verb = None
     return tokens
 
 

@@ -86,11 +86,12 @@ class ChangeWatch:
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it."""
-        return {name: part.save() for name, part in self._parts.items()}
+        parts = {name: part.save() for name, part in self._parts.items()}
+        return {"begun": self.changes.begun, **parts}
 
     def changed(self) -> dict[str, Any]:
         """The parts of `save` that changed since the last call."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"begun": self.changes.begun}
         for name, part in self._parts.items():
             if part.is_dirty:
                 found[name] = part.save()
@@ -102,6 +103,7 @@ class ChangeWatch:
 
         `log_keys` gives our log key for each one of the snapshot.
         """
+        self.changes.begun = saved.get("begun", 0)
         if "changes" in saved:
             self.changes.load(saved["changes"], log_keys)
         if "versions" in saved:

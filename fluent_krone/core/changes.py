@@ -80,6 +80,8 @@ class Changes:
         names: Sequence[str],
     ) -> None:
         self.versions = versions
+        # Sessions that have begun.
+        self.begun = 0
         # Whether `save` would return something else than last time.
         self.is_dirty = False
         # The next moment at which there is something to do; None: it has to be found.
@@ -393,11 +395,11 @@ class Changes:
         if step.change:
             # Its change is closed: what belonged to it is known.
             return None
-        if self._spreading.note(step, session, clock):
+        if self._spreading.note(step, session, clock, self.begun):
             self.is_dirty = True
             # One that came in two sessions waits longer.
             self._due_ns = None
-        change = self._spreading.change_of(step, version, clock)
+        change = self._spreading.change_of(step, version, clock, self.begun)
         if change is not None:
             self._touch()
         return change

@@ -65,6 +65,8 @@ class NewStep:
     # Some of the sessions that had it since a moment, until it belongs to a change.
     carriers_since_ns: int = 0
     carriers: list[SessionKey] = field(default_factory=list)
+    # How many sessions of the stream had begun when each of these had it.
+    carried_at: list[int] = field(default_factory=list)
     first: FirstSeen | None = None
 
     def save(self) -> list[Any]:
@@ -88,12 +90,17 @@ class NewStep:
             self.carriers_since_ns,
             self.carriers,
             first,
+            self.carried_at,
         ]
+
+
+# What a row has always had.
+_FIELDS = 14
 
 
 def step_of_row(row: Sequence[Any]) -> NewStep:
     """A new step as `NewStep.save` wrote it."""
-    *fields, present, carriers_since_ns, carriers, first = row
+    *fields, present, carriers_since_ns, carriers, first = row[:_FIELDS]
     seen = None
     if first:
         tag, session, *rest = first
@@ -102,6 +109,8 @@ def step_of_row(row: Sequence[Any]) -> NewStep:
     step.present = dict(present)
     step.carriers_since_ns = carriers_since_ns
     step.carriers = [tuple(key) for key in carriers]
+    # Rows of an earlier version lack it.
+    step.carried_at = next(iter(row[_FIELDS:]), [0] * len(carriers))
     step.first = seen
     return step
 

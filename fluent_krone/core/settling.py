@@ -127,6 +127,7 @@ class Settling:
     def note_start(self, record: Any, clock: int) -> None:
         """A session starts with a record: what version does it name?"""
         if self.new_key != PASSED:
+            self.changes.begun += 1
             self.change_watch.versions.look(record, clock)
             if self.change_watch.versions.is_useless:
                 self._engine.counters["version_label_useless"] = 1

@@ -1,7 +1,9 @@
 """How new steps spread over sessions: whether several of them are a change, or join one.
 
-A change begins where one new step is in several sessions, or where several sessions have new steps
-and share some of them, or at the first new step under a version label that is as new as itself.
+A change begins where one new step is in many sessions, or where many sessions have new steps and
+share some of them, or at the first new step under a version label that is as new as itself. Many
+means a good part of the sessions that begin meanwhile: a fault that writes a line of its own in a
+few of a hundred sessions is no change, however long it goes on.
 While it is open, further new steps join it as they come. A step that is an old one but for one word
 may have a wrong value instead, and one that was found to be odd is known not to spread: both join
 only once they do. Two sessions are enough of one that has another plain word than the old step and
@@ -21,9 +23,12 @@ from .versions import Versions
 
 # Sessions that must have one step which may be a wrong value, or which was found to be odd.
 _SPREAD = 3
-# Sessions that must have any new step, or one that is new alone. Fewer may be one odd customer, and
-# more would let a slow stream alert about each of them first.
-_ENOUGH = 5
+# How many sessions must have any new step, or one that is new alone, of how many that begin. Fewer
+# may be one odd customer, and more would let a slow stream alert about each of them first. If one
+# session in twenty has a step, eight of forty have it once in 340 times, and if one in forty has
+# it, once in 21,000.
+_MANY = ((5, 10), (8, 40))
+_MOST_CARRIERS = max(sessions for sessions, _ in _MANY)
 # How often one of these sessions must have a step of another one. A stream that has odd lines once
 # in a while has some in several sessions soon, but they have nothing in common.
 _ENOUGH_SHARED = 2
@@ -52,12 +57,19 @@ class Spreading:
         self._settle_ns = settle_ns
         self._places = places
 
-    def note(self, step: NewStep, session: SessionKey, clock: int) -> bool:
-        """A session has a step; whether that is one more than was known."""
+    def note(self, step: NewStep, session: SessionKey, clock: int, begun: int) -> bool:
+        """A session has a step; whether that is one more than was known.
+
+        `begun` is how many sessions of the stream have begun.
+        """
         if clock - step.carriers_since_ns > _WITHIN_NS:
             step.carriers_since_ns = clock
-            step.carriers = []
-        return _add(step, [session])
+            step.carriers, step.carried_at = [], []
+        if session in step.carriers:
+            return False
+        step.carriers = [*step.carriers, session][-_MOST_CARRIERS:]
+        step.carried_at = [*step.carried_at, begun][-_MOST_CARRIERS:]
+        return True
 
     def until_ns(self, step: NewStep) -> int:
         """The stream time until which a step waits, if nothing shows before what it is.
@@ -71,9 +83,13 @@ class Spreading:
 
     def merge(self, step: NewStep, part: NewStep) -> None:
         """What had one step has another one, whose part it turned out to be."""
-        _add(step, part.carriers)
+        carried = _carried([step, part])[-_MOST_CARRIERS:]
+        step.carriers = [session for session, _ in carried]
+        step.carried_at = [at for _, at in carried]
 
-    def change_of(self, step: NewStep, version: bytes | None, clock: int) -> Change | None:
+    def change_of(
+        self, step: NewStep, version: bytes | None, clock: int, begun: int
+    ) -> Change | None:
         """The change that a step belongs to from now on, with all that are as new; None: none."""
         if self._places.is_other_status(step):
             return None
@@ -89,7 +105,7 @@ class Spreading:
         if change is not None:
             if len(step.carriers) < self._enough_to_join(step):
                 return None
-        elif self._is_burst(step, fresh) or self._comes_with_version(step, version, clock):
+        elif self._is_burst(step, fresh, begun) or self._comes_with_version(step, version, clock):
             for other in fresh:
                 if not other.is_variant or len(other.carriers) >= _SPREAD:
                     joined[other.number] = other
@@ -99,7 +115,7 @@ class Spreading:
         for other in joined.values():
             other.change = change.number
             other.state = "waiting"
-            other.carriers = []
+            other.carriers, other.carried_at = [], []
         change.joined_ns = clock
         return change
 
@@ -113,14 +129,14 @@ class Spreading:
             return _SPREAD_OF_REWORDED
         return _SPREAD
 
-    def _is_burst(self, step: NewStep, fresh: Sequence[NewStep]) -> bool:
-        if len(step.carriers) >= _ENOUGH:
+    def _is_burst(self, step: NewStep, fresh: Sequence[NewStep], begun: int) -> bool:
+        if _are_many([step], begun):
             return True
         if len(step.carriers) == 1:
             return False
         groups = _connected(other.carriers for other in fresh)
-        sessions = sum(map(len, groups))
-        return sessions >= _ENOUGH and sessions - len(groups) >= _ENOUGH_SHARED
+        shared = sum(map(len, groups)) - len(groups)
+        return shared >= _ENOUGH_SHARED and _are_many(fresh, begun)
 
     def _comes_with_version(self, step: NewStep, version: bytes | None, clock: int) -> bool:
         """Whether a step is new, and so is the version that its record names."""
@@ -148,9 +164,18 @@ def _connected(carriers: Iterable[Sequence[SessionKey]]) -> list[set[SessionKey]
     return groups
 
 
-def _add(step: NewStep, sessions: Sequence[SessionKey]) -> bool:
-    """Note sessions of a step, as long as they matter; whether any is new."""
-    new = [session for session in sessions if session not in step.carriers]
-    added = new[: _ENOUGH - len(step.carriers)]
-    step.carriers += added
-    return bool(added)
+def _carried(steps: Iterable[NewStep]) -> list[tuple[SessionKey, int]]:
+    """The sessions that have any of some steps, each with how many had begun when it had one."""
+    found: dict[SessionKey, int] = {}
+    for step in steps:
+        for session, at in zip(step.carriers, step.carried_at, strict=True):
+            found[session] = max(at, found.get(session, 0))
+    return sorted(found.items(), key=lambda item: item[1])
+
+
+def _are_many(steps: Iterable[NewStep], begun: int) -> bool:
+    """Whether the sessions that have any of some steps are a good part of all that began."""
+    places = [at for _, at in _carried(steps)]
+    return any(
+        len(places) >= sessions and begun - places[-sessions] < among for sessions, among in _MANY
+    )

@@ -189,6 +189,40 @@ def test_lines_of_a_slow_stream_wait_longer_once_they_have_spread() -> None:
     assert [finding.kind for finding in findings] == ["change"]
 
 
+def with_odd_ones(every: int, count: int) -> list[tuple[str, Sequence[int]]]:
+    """Rides of which every so many-th has a line that nobody knows."""
+    odd = (OPEN, OPENED, WEIGHED, CLOSE)
+    return [(f"r{n}", odd if n % every == every - 1 else BEFORE) for n in range(count)]
+
+
+def test_a_new_line_in_a_few_of_a_hundred_sessions_is_no_change() -> None:
+    """Wrong before: five such sessions within an hour were a new version, and all later ones with
+    the line were passed over."""
+    engine = engine_of()
+    findings = fed(engine, with_odd_ones(every=20, count=300), 0) + engine.finish()
+    assert changes(findings) == []
+    assert len({finding.session for finding in sequences(findings)}) == 15
+
+
+def test_a_new_line_in_a_fifth_of_all_sessions_is_a_change() -> None:
+    engine = engine_of()
+    findings = fed(engine, with_odd_ones(every=5, count=100), 0) + engine.finish()
+    [change] = changes(findings)
+    assert [one.text for one in change.templates] == ["lift: cabin weighed, <num> persons"]
+
+
+def test_a_new_line_that_spreads_later_is_a_change_from_then_on() -> None:
+    engine = engine_of()
+    findings = fed(engine, with_odd_ones(every=20, count=100), 0)
+    told = len(sequences(findings))
+    again = engine_of()
+    again.restore(msgpack.unpackb(msgpack.packb(engine.snapshot()), strict_map_key=False))
+    findings = fed(again, many((OPEN, OPENED, WEIGHED, CLOSE), 60, "later"), 1_000)
+    findings += again.finish()
+    assert told > 0 and len(changes(findings)) == 1
+    assert len(sequences(findings)) < 10
+
+
 def with_line(name: str, line: bytes, at_s: float) -> list[Any]:
     """The events of a ride, one of which has a line that nobody knows."""
     events = ride(name, (OPEN, OPENED, WEIGHED, CLOSE), at_s)
