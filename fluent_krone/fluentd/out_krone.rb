@@ -291,8 +291,8 @@ module Fluent::Plugin
       @suspects = {}
       # The chunk in flight that the child does not have yet.
       @waiting = nil
-      # The chunk that goes to <secondary> at the moment.
-      @given_up = nil
+      # Ids of chunks that a dead child left, and that were not sent again yet, oldest first.
+      @first_again = []
       # Children that died without an ack between them.
       @deaths_in_a_row = 0
       names = %w[children_started alerts_routed alerts_refused chunks_given_up]
@@ -338,7 +338,7 @@ module Fluent::Plugin
     end
 
     def try_write(chunk)
-      return unless @lock.synchronize { wanted?(chunk.unique_id) }
+      return unless wanting?(chunk.unique_id)
 
       if @deaths[chunk.unique_id] >= @most_deaths
         return give_up(chunk, "fluent-krone died over it #{@most_deaths} times")
@@ -481,9 +481,8 @@ module Fluent::Plugin
     # Puts the chunks of a dead child back at the head of the queue, in the order in which they were
     # sent:
     #
-    # 1. The flush thread may take a chunk from the queue at any moment: the next one, or one that
-    #    has just gone back. That chunk would overtake the others, so it goes back as well, until
-    #    the flush thread has none. It holds one at most, and then waits for the lock in `wanted?`.
+    # 1. The flush thread may have taken a chunk from the queue, or take one meanwhile, that would
+    #    overtake others. It finds out in `its_turn?`.
     # 2. When several chunks were with the child, nobody knows which one killed it. They become
     #    suspects, which go down one by one. A chunk that was alone with the child is counted.
     # 3. No chunk counts as a retry. That count belongs to the whole output, so other chunks would
@@ -497,44 +496,37 @@ module Fluent::Plugin
         with_child = @in_flight.keys - [@waiting]
         with_child.each { |id| @suspects[id] = true }
         @deaths[with_child.first] += 1 if with_child.size == 1
-        order = @in_flight.keys
-        loop do
-          order |= dequeued
-          order.each { |id| rollback_write(id, update_retry: false) }
-          break if sort_queue(order)
-        end
+        @first_again = @in_flight.keys | @first_again
+        put_back(*@in_flight.keys)
         @in_flight.clear
       end
     end
 
-    # Ids of the chunks that the flush thread has taken from the queue, but for one that is being
-    # given up.
-    def dequeued
-      @buffer.dequeued.keys - [@given_up]
-    end
-
-    # Sorts the queue by this order, and returns true, if all chunks are in it.
-    def sort_queue(order)
+    # Puts chunks back into the queue, and those that come first again at its head.
+    def put_back(*ids)
+      ids.each { |id| rollback_write(id, update_retry: false) }
+      places = @first_again.each_with_index.to_h
       @buffer.synchronize do
-        next false if dequeued.any?
-
-        places = order.each_with_index.to_h
         @buffer.queue.sort_by!.with_index do |chunk, at|
           [places.fetch(chunk.unique_id, places.size), at]
         end
-        true
       end
+    end
+
+    # Whether no chunk that comes first again is still to be sent before this one. Those that left
+    # the queue in another way, as to <secondary>, come no more.
+    def its_turn?(id)
+      return true if @first_again.empty?
+
+      queued = @buffer.synchronize { @buffer.queue.map(&:unique_id) }
+      @first_again &= [id, *queued]
+      @first_again.empty? || @first_again.first == id
     end
 
     # Does what Fluentd does at an UnrecoverableError: this one chunk goes to <secondary>, or else
     # to the backup directory. The error itself is not raised, because where commits are delayed
     # Fluentd 1.18 would not take the chunk out of the buffer.
     def give_up(chunk, reason)
-      @lock.synchronize do
-        return unless wanted?(chunk.unique_id)
-
-        @given_up = chunk.unique_id
-      end
       log.error 'a chunk is given up', reason: reason, bytes: chunk.bytesize,
                                        chunk: dump_unique_id_hex(chunk.unique_id)
       if @secondary.nil? || @secondary.delayed_commit
@@ -545,8 +537,6 @@ module Fluent::Plugin
       end
       @lock.synchronize { [@deaths, @suspects].each { |ids| ids.delete(chunk.unique_id) } }
       @counters['krone_chunks_given_up'] += 1
-    ensure
-      @given_up = nil
     end
 
     # Logs the child's lines, `2026-01-01 00:00:00,000 INFO name text`, under their level. Fluentd
@@ -570,18 +560,17 @@ module Fluent::Plugin
     # 2. An ack that came while the chunk was back in the queue has committed nothing. Then the
     #    chunk is sent again, and is acked as a repeat.
     # 3. An ack that came after the chunk left the queue has committed it, and it no longer exists.
-    #
-    # A chunk that `take_back` has put back meanwhile comes again, in its turn.
-    def wanted?(id)
-      !@in_flight.key?(id) && @buffer.dequeued.key?(id)
+    def wanting?(id)
+      @lock.synchronize { !@in_flight.key?(id) && @buffer.dequeued.key?(id) }
     end
 
-    # Waits for a child that is ready and has room, and returns it. Returns nil when the chunk was
-    # taken back meanwhile or Fluentd stops.
+    # Waits for a child that is ready and has room, and returns it. Returns nil when another chunk
+    # comes first, when this one was taken back meanwhile, or when Fluentd stops.
     def admit(id, bytes)
       change do
-        return unless wanted?(id)
+        return put_back(id) unless its_turn?(id)
 
+        @first_again.delete(id)
         @in_flight[id] = bytes
         @waiting = id
         # Suspects that are left by now were given up.
@@ -595,6 +584,7 @@ module Fluent::Plugin
         return @child if came && !@closing && @in_flight.key?(id)
 
         @in_flight.delete(id)
+        @first_again.unshift(id) unless @first_again.include?(id)
       end
       raise "fluent-krone was not ready for a chunk within #{CHILD_WAIT} seconds" unless came
     end
@@ -668,7 +658,7 @@ module Fluent::Plugin
 
     def committed(id)
       change do
-        # Under one lock with the next line, because `wanted?` looks at both.
+        # Under one lock with the next line, because `wanting?` looks at both.
         commit_write(id)
         @in_flight.delete(id)
         @suspects.delete(id)

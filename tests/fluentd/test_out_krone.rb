@@ -400,6 +400,37 @@ class KroneOutputTest < Test::Unit::TestCase
       assert_equal([0, 1, 2, 3, 0, 1, 2, 3, 4].map { |n| "app #{n}" }, taken)
     end
 
+    class SlowOutput < Fluent::Plugin::Output
+      Fluent::Plugin.register_output('slow_for_krone', self)
+
+      def written
+        @written ||= []
+      end
+
+      def write(chunk)
+        chunk.each { |_, record| written << record['n'] }
+        sleep 2
+      end
+    end
+
+    test 'does not take a chunk from <secondary>, to which Fluentd gives it after too many retries' do
+      config = conf('shutdown_timeout 0.3', buffer: "retry_wait 0.1\nretry_max_times 2\nretry_randomize false")
+      config['command'] = 'false'
+      config.elements << Fluent::Config::Element.new('secondary', '', { '@type' => 'slow_for_krone' }, [])
+      d = Fluent::Test::Driver::Output.new(Fluent::Plugin::KroneOutput).configure(config)
+      # Whatever this test stands for takes half a minute as it is.
+      d.instance.define_singleton_method(:wait_until) { |deadline, &block| super([deadline, Fluent::Clock.now + 0.5].min, &block) }
+      d.instance.instance_variable_set(:@retry_for_error_chunk, true)
+      d.run(timeout: 60, flush: false) do
+        d.feed('app', TIME, { 'n' => 1 })
+        sleep 0.05 until d.instance.secondary.written.any?
+        # Children die while it is written, and a chunk that was taken back would come again.
+        sleep 5
+        assert_equal([], d.instance.buffer.queue)
+      end
+      assert_equal([1], d.instance.secondary.written)
+    end
+
     test 'is back at once' do
       d = driver
       pids = []
