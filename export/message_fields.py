@@ -103,7 +103,7 @@ _UNITS = (
 )
 _UNIT = rf"(?: ?(?:{'|'.join(_UNITS)})(?:/(?:s|sec|min|h|d?[lL]|ml))?|[VWL])"
 # Thousands may be parted by commas.
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})"
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,9})"
 _MEASURE = re.compile(
     rf"(?<![\w.:/-])(?:[-+]?{_DIGITS}(?:\.[0-9]{{1,9}})?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
 )

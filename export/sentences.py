@@ -279,13 +279,16 @@ def _verb(word: str, base_form: bool) -> str | None:
 def _is_subject(tokens: Sequence[_Token]) -> bool:
     """Whether a word is not what is done but what it is done to: the first of `request received`.
 
-    In `load cached file` it is what is done, and the next word belongs to the one behind it.
+    In `load cached file` it is what is done, and the next word belongs to the one behind it; and in
+    `stop requested` it is what is to be done.
     """
     word, done, *behind = (*tokens, None)
     if word is None or done is None or word.ends or word.verb != word.text.lower():
         return False
     lower = done.text.lower()
     if done.verb is None or not (lower.endswith("ed") or lower in words.IRREGULAR):
+        return False
+    if done.verb in words.DELEGATING:
         return False
     return done.ends or behind[0] is None or behind[0].text.lower() in words.PREPOSITIONS
 

@@ -13,7 +13,7 @@ _TOGETHER = 10
 
 
 def spread(items: Sequence[T], most: int) -> Sequence[T]:
-    """At most this many items, in stretches of neighbours; the first item is among them.
+    """About this many items, in stretches of neighbours; the first item is among them.
 
     The stretches begin at places that are drawn: if sessions have three steps each, every third
     record may be the same step.
@@ -23,7 +23,7 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
     >>> {number % 3 for number in spread(range(6_000), 2_000)}
     {0, 1, 2}
     """
-    if len(items) <= most:
+    if len(items) <= max(most, _TOGETHER):
         return items
     rng = Random(0)
     stretches = max(1, most // _TOGETHER)

@@ -93,6 +93,8 @@ CONTROL = word_set(
     start ask request begin try attempt wait go
     """
 )
+# Verbs that only say that something is to be done: `stop requested` is about stopping.
+DELEGATING = word_set("ask request schedule order")
 # Words after which a verb stands in its base form.
 BEFORE_BASE = word_set(
     """

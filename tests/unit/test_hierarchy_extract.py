@@ -73,6 +73,7 @@ TEMPLATES = [
         ("request received from <ip>", "request", "receive", "none"),
         ('msg="request received" code=<num>', "request", "receive", "none"),
         ("<num>: report sent", "report", "send", "none"),
+        ("Pump: stop requested by operator", "Pump", "stop", "none"),
         ("load cached file <path>", "file", "load", "none"),
         ("client does not accept options", "client", "accept", "not accept"),
         ("<num>: <num>", "none", "none", "none"),
