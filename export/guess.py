@@ -210,18 +210,28 @@ def _chains(line: str) -> Iterator[_Chain]:
     for start, at in _starts(line):
         chain = _follow(line, at, start)
         for n in range(len(chain), 0, -1):
-            if chain[n - 1][0] in shapes.LAST_KINDS and _is_header(chain[:n]):
+            if _closes(chain[n - 1]) and _is_header(chain[:n]):
                 yield tuple(chain[:n])
+
+
+def _closes(element: _Element) -> bool:
+    """Whether a header may end here; a bare number or bracket may be the message's own."""
+    kind, text = element
+    return kind in shapes.LAST_KINDS or any(sign in text for sign in shapes.SURELY_PROCESS)
 
 
 def _is_header(chain: Sequence[_Element]) -> bool:
     """Whether the chain says more than how grave the message is.
 
-    A level in front of a message is the message's own first word as often as not; it is a header
-    only with a logger behind it.
+    A level in front of a message is the message's own first word as often as not. With a mere blank
+    or colon behind it, it is a header only where a logger with points in its name follows.
     """
-    kind = chain[0][0]
-    return kind not in ("process", "thread", "known") and (kind != "level" or len(chain) > 1)
+    kind, text = chain[0]
+    if kind in ("process", "thread", "known"):
+        return False
+    if kind != "level":
+        return True
+    return len(chain) > 1 and (text != shapes.LOOSE_LEVEL or shapes.DOTTED in chain[1][1])
 
 
 def _starts(line: str) -> Iterator[tuple[list[_Element], int]]:

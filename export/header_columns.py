@@ -29,9 +29,14 @@ from .header_times import ZONES, compiled, stamps
 _Rests = Sequence[tuple[str, int]]
 # Words before a time that are no part of the message.
 MAX_LEAD = 2
-# The letters with which a message begins.
+# The first word of a message, as far as it is of letters; and how many of them are noted.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
-# A word of a sentence; the first one may have a capital letter.
+_MOST_WORDS = 10
+# This many words that are the same in all lines are no header, where there is no time. Those with a
+# capital letter name a program, as in `Gateway Worker INFO …`.
+_WORD = re.compile(r"[a-z]+\Z")
+_WORDS_OF_SENTENCE = 2
+# Where more of them stand in a row, the first may have a capital letter.
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
@@ -73,7 +78,7 @@ def _in_common(lines: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     named: set[str] = set()
     if at is None:
         first = joined(columns, named)
-        if _is_sure_without_time(columns, named):
+        if _is_sure_without_time(columns, named) and not _is_sentence(columns):
             yield r" *" + first, "", unnamed
         return
     if sum(column.kind == "bare" for column in columns[:at]) > MAX_LEAD:
@@ -103,6 +108,12 @@ def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
         return True
     with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
     return with_level or named >= {"component", "pid"}
+
+
+def _is_sentence(columns: Sequence[Column]) -> bool:
+    """Whether messages begin with the same words, before one that only looks like a level: `this is
+    a warning`."""
+    return sum(column.is_same(_WORD) for column in columns) >= _WORDS_OF_SENTENCE
 
 
 def _find_sole_level(columns: list[Column]) -> None:
@@ -157,7 +168,8 @@ def _behind(column: Column, rests: _Rests) -> _Rests:
         if match := pattern.match(line, at):
             on.append((line, match.end()))
             column.widths.add(match.end() - match.start())
-            if word := _FIRST_WORD.match(line, match.end()):
+            word = _FIRST_WORD.match(line, match.end())
+            if word and len(column.behind) < _MOST_WORDS:
                 column.behind.add(word[0])
             if "value" in pattern.groupindex:
                 column.values.append(match["value"] or "")
@@ -180,6 +192,18 @@ def _fits(pattern: str, rests: _Rests) -> bool:
 def _first(patterns: Iterable[str], kind: str, rests: _Rests) -> Column | None:
     fitting = (Column(text, kind) for text in patterns if _fits(text, rests))
     return next(fitting, None)
+
+
+def _has_begun(columns: Sequence[Column]) -> bool:
+    """Whether messages of one kind have begun: the last column is a word that is the same in all
+    lines, behind a name with a colon, as in `login: authentication error for …`, or behind other
+    such words.
+    """
+    words = [*itertools.takewhile(lambda column: column.kind == "bare", reversed(columns))]
+    if not words or len(words[0].distinct) > 1:
+        return False
+    is_named = any(column.pattern.endswith(": +") for column in columns if column.kind == "signed")
+    return is_named or len(words) > MAX_LEAD
 
 
 def _time(rests: _Rests, before: Sequence[Column]) -> Column | None:
@@ -238,17 +262,14 @@ def _level(rests: _Rests, before: Sequence[Column]) -> Column | None:
 
 def _is_said(text: str, rests: _Rests, before: Sequence[Column]) -> bool:
     """Whether a sentence has what looks like a level: all lines have the same letter, as in those
-    that begin with I, or the same small word behind another one and a name with a colon, as in
-    `login: authentication error for …`.
+    that begin with I, or the same small word, where their messages have begun.
     """
     form = compiled(text)
     found = {match["level"] for line, at in rests if (match := form.match(line, at))}
     if len(found) > 1:
         return False
     word = next(iter(found))
-    has_begun = len(before) > 0 and before[-1].kind == "bare"
-    is_named = any(column.pattern.endswith(": +") for column in before)
-    return len(word) == 1 or (word.islower() and has_begun and is_named)
+    return len(word) == 1 or (word.islower() and _has_begun(before))
 
 
 def _wrapped(rests: _Rests) -> Column | None:
@@ -266,7 +287,7 @@ def _pair(rests: _Rests) -> Column | None:
         if match := forms.PAIR.match(line, at):
             keys[match["key"] or match["inner"]] += 1
     key, count = next(iter(keys.most_common(1)), ("", 0))
-    if count < SHARE * len(rests):
+    if count < SHARE * len(rests) or key.lower() in ("", "msg", "message"):
         return None
     pattern = forms.PAIR_OF
     role = re.sub(r"\W", "_", key)

@@ -77,6 +77,7 @@ WITH_LEVEL = (
     rf"\[(?<level>{WORDS})[#/:](?<component>[\w.$-]+)\]",
     rf"(?<level>{WORDS}|{_LETTERS})/(?<component>[^\s:()/]+) *\( *(?<pid>\d+)\)(?=:)",
     rf"(?!N/A\s)(?<level>{WORDS}|{_LETTERS})/(?<component>[\w.$-]+)(?=[\s:(])",
+    rf"(?<component>[\w.$-]+)[#/](?<level>{WORDS})(?=[\s:])",
     # dmesg -x
     rf"(?<component>[\w.$-]+) *:(?<level>{WORDS}) *(?=:)",
     rf"(?<component>[\w.$/-]+)\[(?<pid>\d+)\][.(](?<level>{WORDS})(?:\)(?=:)|(?=\s))",

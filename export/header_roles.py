@@ -88,6 +88,8 @@ _LEVELS_SHARE = 0.5
 # Levels in capitals. Where all values are such words, and not all the same, none is a logger.
 _IN_CAPITALS = re.compile(rf"(?=[A-Z\d]+\Z){WORDS}\Z")
 _CAPITALS = re.compile(r"[A-Z]{3,}\Z")
+# All that PostgreSQL writes as long as nothing fails.
+_SOLE = {"LOG"}
 
 
 def are_levels(values: Sequence[str]) -> bool:
@@ -99,7 +101,7 @@ def are_levels(values: Sequence[str]) -> bool:
     (True, True)
     """
     if all(_IN_CAPITALS.match(value) for value in values):
-        return len(set(values)) > 1
+        return len(set(values)) > 1 or set(values) == _SOLE
     words = (level_word(value).rstrip(b"0123456789") for value in values)
     known = [word for word in words if word in LEVELS]
     if known and all(map(_CAPITALS.match, values)):
@@ -155,7 +157,8 @@ class Column:
         if len(distinct) > min(_FEW, _FEW_SHARE_OF_LOGGERS * count):
             return False
         loggers = sum(_SURE_LOGGER.match(value) is not None for value in distinct)
-        return loggers >= len(distinct) / 2
+        is_in_brackets = self.kind == "wrapped" and self.share(_LOGGER)
+        return is_in_brackets or loggers >= len(distinct) / 2
 
     def share(self, form: re.Pattern[str]) -> bool:
         """Whether nearly all values have this form."""
@@ -217,7 +220,9 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
         # Columns with one sign between all of them.
         return True
     if column.kind == "wrapped":
-        return column.pattern.endswith(COLON) or before.pattern.endswith(BEFORE_BRACKET)
+        if before.kind == "time" and column.pattern.endswith(COLON):
+            return True
+        return before.pattern.endswith(BEFORE_BRACKET)
     return column.kind == before.kind == "bare" and before.share(_NUMBER)
 
 
@@ -247,8 +252,9 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
 
 def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: bool) -> bool:
     """Whether no message begins with such a column, however many values it has."""
-    has_sole_pid = "(?<pid>" in column.pattern and not column.values
-    if has_sole_pid or column.distinct == {""}:
+    if "(?<pid>" in column.pattern and (not column.values or column.kind == "wrapped"):
+        return True
+    if column.distinct == {""}:
         return True
     if has_sign and (column.share(_ID) or column.share(_THREAD)):
         return True
@@ -268,15 +274,15 @@ def _is_of_thread(column: Column, before: Sequence[Column]) -> bool:
     """
     if column.share(_NUMBERED_THREAD):
         return True
-    is_client = column.share(_ADDRESS)
+    is_client = column.share(_ADDRESS) and before[-1].pattern.endswith(BEFORE_BRACKET)
     return column.pattern.endswith(COLON) and not is_client and not _is_behind_words(before)
 
 
 def _is_behind_words(columns: Sequence[Column]) -> bool:
-    """Whether the message has begun: several bare words stand behind something else."""
+    """Whether the message has begun: several bare words stand behind something but the time."""
     words = len([*takewhile(lambda column: column.kind == "bare", reversed(columns))])
     header = columns[: len(columns) - words]
-    return words >= _WORDS_OF_MESSAGE and len(header) > 0
+    return words >= _WORDS_OF_MESSAGE and len(header) > 0 and header[-1].kind != "time"
 
 
 def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
@@ -291,9 +297,14 @@ def _is_between_bars(column: Column, before: Sequence[Column]) -> bool:
 
 def _is_name(column: Column) -> bool:
     """Whether a column has the names of loggers for sure, so that no other one is needed."""
-    if "(?<component>" in column.pattern or column.share(_SOURCE):
+    groups = compiled(column.pattern).groupindex
+    if "component" in groups:
         return True
-    return column.kind == "signed" and column.share(_IDENTIFIER) and not column.share(_THREAD)
+    if not column.values or not column.is_few or column.share(_THREAD) or column.share(_CODE):
+        return False
+    if column.share(_LOGGER) or column.share(_SOURCE):
+        return column.kind in ("signed", "wrapped")
+    return column.kind == "signed" and column.share(_IDENTIFIER)
 
 
 def give_roles(columns: Sequence[Column]) -> None:
@@ -304,9 +315,10 @@ def give_roles(columns: Sequence[Column]) -> None:
         if role not in taken and (column := find(columns)):
             column.role = role
             taken.add(role)
+    free = [column for column in columns if column.values and not column.role]
     # First what is sure, then what is likely.
     for roles in (_sure_roles, _likely_roles):
-        for column in columns:
+        for column in free:
             if not column.role:
                 column.role = next((name for name in roles(column) if name not in taken), "")
                 taken.add(column.role)
@@ -315,9 +327,9 @@ def give_roles(columns: Sequence[Column]) -> None:
 def _logger(columns: Sequence[Column]) -> Column | None:
     """The column of the logger: one that says who called, else one whose values look like it."""
     for column in columns:
-        if column.role == "caller":
+        if column.role == "caller" and not column.share(_ADDRESS):
             return column
-    free = [column for column in columns if not column.role]
+    free = [column for column in columns if column.values and not column.role]
     best = max(free, key=lambda column: _component_worth(column, columns), default=None)
     if best is not None and _component_worth(best, columns)[0] > 0:
         return best
@@ -326,7 +338,8 @@ def _logger(columns: Sequence[Column]) -> Column | None:
 
 def _level(columns: Sequence[Column]) -> Column | None:
     """The first column that has the levels of a program, with some of its own."""
-    return next((column for column in columns if are_levels(column.values)), None)
+    free = (column for column in columns if not column.role)
+    return next((column for column in free if are_levels(column.values)), None)
 
 
 def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, int]:
@@ -334,7 +347,7 @@ def _component_worth(column: Column, columns: Sequence[Column]) -> tuple[float, 
     place = columns.index(column)
     is_other = any(column.share(form) for form in (_NUMBER, _ADDRESS, _ID, _LETTER, _CODE))
     # Where threads are numbered, main is a logger.
-    numbered = any(other.share(_NUMBER) for other in columns[:place])
+    numbered = any(other.share(_NUMBER) for other in columns[:place] if other.values)
     is_thread = column.share(_THREAD) and not (numbered and column.distinct == {"main"})
     # A word before the time is a host, a file or a container.
     leads = column.kind == "bare" and any(other.kind == "time" for other in columns[place:])

@@ -52,6 +52,8 @@ LEADS = (
     NEST,
     # auditd
     r"type=(?<component>\w+) msg=audit\(",
+    # Docker Compose and Heroku's foreman
+    r"(?<container>[\w.-]+) +\| +",
     # Cisco IOS
     r"(?:\d+: )?[*.]",
     # Cisco IOS XR: the node
@@ -210,6 +212,8 @@ KNOWN = (
     rf"\[(?<level>{LEVEL_WORDS})\]: (?:#\d+ )?",
 )
 
+# A level behind which a mere blank is enough.
+LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))"
 # Host and program, only right behind a time, since any two words fit it.
 HOST_FIRST = (
     rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
@@ -217,13 +221,7 @@ HOST_FIRST = (
 )
 # Parts that a header has once, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "level",
-        (
-            rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))",
-            r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)",
-        ),
-    ),
+    ("level", (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)")),
     (
         "component",
         (
@@ -242,6 +240,8 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "process",
         (
             r"(?<pid>\d+) +(?<tid>\d+) +",
+            # but for the status of a request, as gin writes it
+            r"(?![1-5]\d\d *\|)(?<pid>\d+) *\| *",
             r"(?<pid>\d+):? +",
             r"\[(?<pid>\d+)\]:? *",
         ),
@@ -250,3 +250,4 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
 LAST_KINDS = ("time", "stamp", "level", "component", "known")
+SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid")

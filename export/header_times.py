@@ -56,7 +56,9 @@ _MONTH_NAME = r"(?:[^\s\d./:,;|=()\[\]<>\"'-]{3,20}|1?\d月)"
 _SECONDS = r":\d\d"
 _HALF = r"(?:[AaPp][Mm]|[AaPp]\. ?[Mm]\.)"
 _HALF_IN_ASIA = "(?:上午|下午|午前|午後|오전|오후)"
-_HALF_BEHIND = re.compile(rf" ?{_HALF}(?!\w)")
+# A zone may follow at once: PMZ, PM+02:00.
+_THEN_HALF = rf" ?{_HALF}(?!(?!Z\b)\w)"
+_HALF_BEHIND = re.compile(_THEN_HALF)
 
 # A date, its clock, and the zone that a pair names somewhere behind them.
 _DATE = r"(?<date>\d{4}[-/.]\d\d[-/.]\d\d|\d\d?\.\d\d?\.\d{4})"
@@ -151,10 +153,12 @@ _BLANK = r",? {1,2}"
 _CELL = r"\"?(?:[,;|]|\t|\] *\[)\"?"
 _GAPS = (":", "-", " - ", " -- ", "T", " à ", " às ", " at ", " um ", " kl. ", " o ")
 _CLOCK_WITHOUT_SECONDS = rf"\d\d:\d\d(?![\d:.,h]| ?{_HALF})"
+# A single digit may begin a date before a clock with am or pm (see `_in_numbers`), of which
+# `_time_group` makes its format.
+_IN_HALVES = rf"(?:[.,:']\d{{1,9}})?{_THEN_HALF}"
 _CLOCKS = (
-    (rf"\d\d?:\d\d{_SECONDS}", "%H:%M:%S"),
-    (rf"\d\d?:\d\d{_SECONDS} ?{_HALF}", "%I:%M:%S %p"),
-    (rf"\d\d?:\d\d{_SECONDS}\.\d{{1,6}} ?{_HALF}", "%I:%M:%S.%f %p"),
+    (rf"\d\d?:\d\d{_SECONDS}(?!{_IN_HALVES})", "%H:%M:%S"),
+    (rf"\d\d?:\d\d{_SECONDS}(?={_IN_HALVES})", "%H:%M:%S"),
     (rf"\d\d?:\d\d ?{_HALF}", "%I:%M %p"),
     # It is also what messages speak of, so it is a time only where the header begins with it.
     (_CLOCK_WITHOUT_SECONDS, "%H:%M"),
@@ -182,6 +186,9 @@ def _in_numbers() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Times whose dates are numbers in any order, each with its formats, the likeliest first."""
     for sign, (year, digits) in product("/-.", (("%Y", r"\d{4}"), ("%y", r"\d\d"))):
         date = re.escape(sign).join((r"\d\d?", r"\d\d?", digits))
+        # Before a clock of 24 hours, 1.2.34 and 1-2-34 are versions or ranges, 01.02.34 is a date.
+        is_doubted = year == "%y" and sign != "/"
+        plain_date = re.escape(sign).join((r"\d\d", r"\d\d", digits)) if is_doubted else date
         orders = [sign.join(order) for order in (("%d", "%m", year), ("%m", "%d", year))]
         american = orders[::-1]
         if year == "%y":
@@ -189,10 +196,16 @@ def _in_numbers() -> Iterator[tuple[str, tuple[str, ...]]]:
             orders.insert(sign == ".", year_first)
             american.insert(0, year_first)
         for clock, form in _CLOCKS:
-            days = american if sign == "/" or "%p" in form else orders
-            yield date + _BLANK + clock, _joined(days, (" ", ", "), form)
+            is_plain = clock == _CLOCKS[0][0]
+            has_half = "%p" in form or clock == _CLOCKS[1][0]
+            # A date with points has its day first, whatever its clock is.
+            is_american = sign == "-" and (has_half or (is_doubted and is_plain))
+            days = american if is_american or sign == "/" else orders
+            start = plain_date if is_plain else date
+            yield start + _BLANK + clock, _joined(days, (" ", ", "), form)
         for gap in _GAPS:
-            yield date + re.escape(gap) + CLOCK, _joined(orders, (gap,), "%H:%M:%S")
+            days = american if sign + gap == "/:" else orders
+            yield plain_date + re.escape(gap) + CLOCK, _joined(days, (gap,), "%H:%M:%S")
         for clock, form in _CLOCKS_IN_CELLS if sign != "." else ():
             cells = rf"(?<date>{date}){_CELL}(?<time>{clock})\"?"
             yield cells, _joined(american, (" ",), form)
@@ -221,6 +234,7 @@ _OFFSETS = (
 # … and behind one that is read without a format: a number of two digits may be the message's.
 _SURE_OFFSETS = (
     r" [+-](?:0\d|1[0-4]):?[0134][05](?![\w.:-])",
+    r"(?<=[AaPp][Mm])(?:Z|[+-](?:0\d|1[0-4]):?[0134][05])(?![\w.:-])",
     rf" {_ZONE_NAME}{_ZONE_OFFSET}(?![\w.-])",
     _ZONE_IN_BRACKETS,
     "",
@@ -229,6 +243,7 @@ _SURE_OFFSETS = (
 # shipper gave. `inputs/stamps.py` knows the common ones.
 _YEARLESS = (
     rf"{_MONTH_NAME}\.? [ \d]?\d {CLOCK}{_FRACTION}",
+    rf"{MONTH}-[ \d]?\d {CLOCK}{_FRACTION}",
     # MikroTik
     rf"(?i:{MONTH})/\d\d {CLOCK}",
     # Redis 2
@@ -289,13 +304,14 @@ def stamps(line: str, at: int) -> Iterator[tuple[str, str, int]]:
         times = [*_SURE, *_IN_NUMBERS] if _DATE_IN_NUMBERS.match(line, opened.end()) else _SURE
         for shape, formats, pattern in times:
             found = pattern.match(line, opened.end())
-            # A clock before which AM or PM would say another time is not read in part.
-            if found and not _HALF_BEHIND.match(line, found.end()):
+            if found:
                 is_doubted = shape.endswith(_CLOCK_WITHOUT_SECONDS)
                 if is_doubted and not _BEGINS.fullmatch(line, 0, opened.end()):
                     continue
                 stamp, end = _time_group(line, found, shape, formats)
-                yield "time", opening + stamp, end
+                # A clock behind which AM or PM would say another time is not read in part.
+                if not _HALF_BEHIND.match(line, end):
+                    yield "time", opening + stamp, end
         for shape, pattern in _WITHOUT_YEAR:
             found = pattern.match(line, opened.end())
             if found and not _HALF_BEHIND.match(line, found.end()):
@@ -310,14 +326,16 @@ def _time_group(
     if "(?<time>" in shape:
         FORMATS[shape] = formats
         return shape, at
-    fraction = offset = ending = ""
+    fraction = half = offset = ending = ""
     if formats:
         fraction, at = _first([text for text, _ in _FRACTIONS], line, at)
+        half, at = _first((_THEN_HALF, ""), line, at)
         offset, at = _first([text for text, _ in _OFFSETS], line, at)
-        ending = dict(_FRACTIONS)[fraction] + dict(_OFFSETS)[offset]
+        ending = dict(_FRACTIONS)[fraction] + (half and " %p") + dict(_OFFSETS)[offset]
+        formats = tuple(text.replace("%H", "%I") for text in formats) if half else formats
     elif _SECONDS in shape and not any(sign in shape for sign in _OF_ZONES):
         offset, at = _first(_SURE_OFFSETS, line, at)
-    stamp = f"(?<time>{shape}{fraction}{offset})"
+    stamp = f"(?<time>{shape}{fraction}{half}{offset})"
     FORMATS[stamp] = tuple(text + ending for text in formats)
     return stamp, at
 

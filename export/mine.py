@@ -41,9 +41,9 @@ _DIGIT = re.compile(r"[0-9]+")
 # Names of several words that one message may have.
 _NAMES = 2
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-# Wildcards for words with digits.
 # A code behind a word.
 _CODE_BEHIND = re.compile(r"(?<=\w)/<num>\Z")
+# Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
 # Where there are too many templates, those that share this many first words are merged, long ones

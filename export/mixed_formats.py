@@ -159,7 +159,7 @@ def _several(
     found = _in_one_zone([_with_usual_time(one, heads) for one in found])
     found.sort(key=lambda one: (-len(compiled(one.whole).groupindex), one.whole))
     whole = [replace(one, line_format=one.whole) for one in found]
-    read, left = _with_shares([*whole, *found], heads)
+    read, left = _with_shares([*whole, *(one for one in found if one not in whole)], heads)
     share = sum(one.share for one in read)
     fewest = 1 if prefix or are_texts else 2
     if len(found) < fewest or share < (_SOME if are_texts else MIN_SHARE):

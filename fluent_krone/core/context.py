@@ -1,7 +1,7 @@
 """Where a session ran: fields of its first record that an alert shows, such as pod, host, version.
 
 They are read once for each session, from the record that it begins with. Of a record whose event
-was held back (`allowed_lateness`), they were read as it came (`reading/excerpt.py`).
+was held back (`allowed_lateness`), they were read as it came (`Excerpt` of `reading/levels.py`).
 """
 
 from __future__ import annotations

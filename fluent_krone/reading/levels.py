@@ -293,7 +293,7 @@ def levels_of(reader: RecordReader) -> LevelReader:
 class Excerpt(NamedTuple):
     """Stands in the place of a record that is gone, such as one whose event was held back.
 
-    `rank` is that of its level , `context` what it says of where it comes from (see
+    `rank` is that of its level, `context` what it says of where it comes from (see
     `core/context.py`).
     """
 
