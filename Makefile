@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python
 
-.PHONY: help check lint types style test bench verdicts fuzz accuracy generate dist bundles
+.PHONY: help check lint types style test test-peers test-others bench verdicts fuzz accuracy generate dist bundles
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-check: lint types style test  ## exactly what CI runs
+check: test lint types style  ## exactly what CI runs; with `make -j2`, tests with real peers run beside the others
 
 lint:  ## ruff: style and formatting
 	$(PYTHON) -m ruff check .
@@ -18,8 +18,16 @@ types:  ## mypy, strict
 style:  ## how legible the code is, and whether each measure keeps its limit
 	$(PYTHON) tools/style.py
 
-test:  ## all tests that can run here; what is skipped is listed with its reason
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+test: test-peers test-others  ## all tests that can run here; what is skipped is listed with its reason
+
+# Tests with real peers follow one another, since each needs the machine for itself.
+PEERS = tests/e2e tests/kafka
+
+test-peers:
+	$(PYTHON) -m pytest $(PEERS)
+
+test-others:
+	$(PYTHON) -m pytest $(PEERS:%=--ignore=%)
 
 bench:  ## records per second of the whole way, beside a baseline of the same run
 	$(PYTHON) bench/throughput.py

@@ -81,8 +81,6 @@ setup(
             "mypy>=1.13",
             "pandas>=2",
             "pytest>=8",
-            # Tests run in two processes.
-            "pytest-xdist>=3.6",
             "radon>=6",
             "ruff>=0.9",
             # A test examines what a build packs.

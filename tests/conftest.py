@@ -16,19 +16,6 @@ settings.register_profile("untimed", deadline=None)  # tests never assert a time
 settings.load_profile("untimed")
 
 
-# Tests with real peers follow one another, since each needs the machine for itself.
-_WITH_PEERS = {"e2e", "kafka"}
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests `pytest -n` runs in one process: those of a file, and all with real peers."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        has_peers = item.path.parent.name in _WITH_PEERS
-        item.add_marker(pytest.mark.xdist_group("peers" if has_peers else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The data folder beside the repository. Without it the test is skipped; in CI it fails."""
