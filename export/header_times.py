@@ -153,12 +153,12 @@ _BLANK = r",? {1,2}"
 _CELL = r"\"?(?:[,;|]|\t|\] *\[)\"?"
 _GAPS = (":", "-", " - ", " -- ", "T", " à ", " às ", " at ", " um ", " kl. ", " o ")
 _CLOCK_WITHOUT_SECONDS = rf"\d\d:\d\d(?![\d:.,h]| ?{_HALF})"
-# A single digit may begin a date before a clock with am or pm (see `_in_numbers`), of which
-# `_time_group` makes its format.
+# Dates before clocks with am or pm have forms of their own; `_time_group` reads on behind them.
 _IN_HALVES = rf"(?:[.,:']\d{{1,9}})?{_THEN_HALF}"
+_PLAIN_CLOCK = rf"\d\d?:\d\d{_SECONDS}"
 _CLOCKS = (
-    (rf"\d\d?:\d\d{_SECONDS}(?!{_IN_HALVES})", "%H:%M:%S"),
-    (rf"\d\d?:\d\d{_SECONDS}(?={_IN_HALVES})", "%H:%M:%S"),
+    (_PLAIN_CLOCK, "%H:%M:%S"),
+    (rf"{_PLAIN_CLOCK}(?={_IN_HALVES})", "%H:%M:%S"),
     (rf"\d\d?:\d\d ?{_HALF}", "%I:%M %p"),
     # It is also what messages speak of, so it is a time only where the header begins with it.
     (_CLOCK_WITHOUT_SECONDS, "%H:%M"),
@@ -196,8 +196,8 @@ def _in_numbers() -> Iterator[tuple[str, tuple[str, ...]]]:
             orders.insert(sign == ".", year_first)
             american.insert(0, year_first)
         for clock, form in _CLOCKS:
-            is_plain = clock == _CLOCKS[0][0]
-            has_half = "%p" in form or clock == _CLOCKS[1][0]
+            is_plain = clock == _PLAIN_CLOCK
+            has_half = "%p" in form or clock.endswith(f"(?={_IN_HALVES})")
             # A date with points has its day first, whatever its clock is.
             is_american = sign == "-" and (has_half or (is_doubted and is_plain))
             days = american if is_american or sign == "/" else orders
@@ -280,7 +280,12 @@ _SURE = [
     *((shape, (), compiled(shape)) for shape in _READ_AS_THEY_ARE),
     *((shape, formats, compiled(shape)) for shape, formats in map(_sure, _SURE_FORMATS)),
 ]
-_IN_NUMBERS = [(shape, formats, compiled(shape)) for shape, formats in _in_numbers()]
+# A line with AM shows no clock of 24 hours; but other lines with one may go on with such a word.
+_NO_HALF = rf"(?!{_IN_HALVES})"
+_IN_NUMBERS = [
+    (shape, formats, compiled(shape + _NO_HALF * shape.endswith(_PLAIN_CLOCK)))
+    for shape, formats in _in_numbers()
+]
 _DATE_IN_NUMBERS = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d\d")
 _WITHOUT_YEAR = [(shape, compiled(shape)) for shape in _YEARLESS]
 _LEADS = [(text, compiled(text)) for text in shapes.LEADS]

@@ -145,7 +145,9 @@ _MORE_THAN_MICROSECONDS = re.compile(r"([.,:']\d{6})\d+")
 # `p.m.`, which strptime does not know.
 _HALF_WITH_POINTS = re.compile(r"\b([AaPp])\.\s?([Mm])\.?(?!\w)")
 # `09:58AM`, where strptime needs a blank.
-_GLUED_HALF = re.compile(r"(?<=\d)(?=[AaPp][Mm]\b)")
+_GLUED_HALF = re.compile(r"(?<=\d)(?=[AaPp][Mm](?:\b|Z\b))")
+# `+02`, of which strptime needs the minutes too.
+_HOURS_ALONE = re.compile(r"[+-]\d\d\Z")
 _AN_ABBREVIATION = re.compile(
     r"\b[A-Z]{2,5}\b(?<!\bAM)(?<!\bPM)(?:(?<=UTC|GMT)[+-]\d\d?(?::?\d\d)?\b)?"
 )
@@ -359,6 +361,8 @@ class TimeReader:
             text = _HALF_WITH_POINTS.sub(r"\1\2", text)
             if " %p" in time_format:
                 text = _GLUED_HALF.sub(" ", text)
+        if time_format.endswith("%z"):
+            text = _HOURS_ALONE.sub(r"\g<0>00", text)
         offset = None
         try:
             if "%Z" in time_format:

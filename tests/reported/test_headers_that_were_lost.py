@@ -36,6 +36,7 @@ USUAL: Mapping[str, Sequence[str]] = {
         "Stopped valve 3 of line 9",
     ),
     "one": ("30002312",),
+    "station": ("first", "second", "AM radio", "third", "PM"),
     "of12": tuple(str(n) for n in range(12)),
     "of30": tuple(str(n) for n in range(30)),
     "of40": tuple(str(n) for n in range(40)),
@@ -123,6 +124,8 @@ HEADERS = (
            (120, 400)),
     Header("job{of12}: {L} {c}: {m}", {"level": "{L}", "component": "{c}"}, (10, 24)),
     Header("job{of30}: {L} {c}: {m}", {"level": "{L}", "component": "{c}"}, (10, 24)),
+    # A message may begin with AM.
+    Header("24/10/15 13:{S} {station} tuned {m}", {"message": "{station} tuned {m}"}),
     # The number of a version is no date.
     Header("{L} {c} 1.2.34-13:{S} {m}", None),
 )  # fmt: skip
@@ -167,7 +170,9 @@ TIMES = (
     ("[{at:%d/%m/%y} -- {at:%I:%M:%S}.000 {at:%p}] {L} {m}", 0),
     ("[{at:%d/%m/%y} -- {at:%I:%M:%S} {at:%p}] {L} {m}", 0),
     ("{at:%d/%b/%Y %I:%M:%S}.000 {at:%p} {L} {m}", 0),
-    ("{at:%m/%d/%Y} {hour}:{at:%M:%S} {at:%p}Z {L} {m}", 0),
+    ("{at:%m/%d/%Y} {hour}:{at:%M:%S}{at:%p}Z {L} {m}", 0),
+    ("{at:%m-%d-%Y %I:%M:%S}.816 {at:%p} +02;{L};{m}", 2),
+    ("[{at:%m/%d/%Y} at {at:%I:%M:%S} {at:%p} +02] [{L}] {m}", 2),
     ("{at:%b %d, %Y %I:%M:%S}.478 {at:%p}+02:00 {L} {m}", 2),
     ("{at:%b %d, %Y %I:%M:%S}.478 {at:%p}Z {L} {m}", 0),
     ("{at:%b %d, %Y %I:%M:%S}.478 {at:%p} +02:00 {L} {m}", 2),

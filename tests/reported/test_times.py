@@ -229,6 +229,20 @@ def test_a_half_of_the_day_stands_where_the_format_has_it(time_format: str, text
     assert read // 10**9 * 10**9 == at("2024-10-15T13:00:00+00:00")
 
 
+@pytest.mark.parametrize(
+    ("time_format", "text"),
+    [
+        ("%d-%m-%y %H:%M:%S %z", "15-10-24 15:00:00 +02"),
+        ("%d-%m-%y %H:%M:%S%z", "15-10-24 08:00:00-05"),
+        ("%m/%d/%Y %I:%M:%S %p %z", "10/15/2024 03:00:00 PM +02"),
+        ("%m/%d/%Y %I:%M:%S %p%z", "10/15/2024 01:00:00PMZ"),
+    ],
+)
+def test_an_offset_behind_a_format_may_be_hours_or_a_letter(time_format: str, text: str) -> None:
+    """Wrong before: strptime needs the minutes of an offset, and a word's end behind PM."""
+    assert TimeReader(time_format).read(text) == at("2024-10-15T13:00:00+00:00")
+
+
 @pytest.mark.parametrize("time_format", [None, "%Y-%m-%d %H:%M:%S.%f"])
 def test_an_error_names_the_text_as_it_stands(time_format: str | None) -> None:
     with pytest.raises(RecordError, match=r"'2024-99-15 13:00:00\.123' is not a time"):
