@@ -113,7 +113,7 @@ _READ_AS_THEY_ARE = (
     rf"\d\d?[- /]{MONTH}[- /]\d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})? {_HALF}",
     rf"\d\d?\.?[- /]?{_MONTH_NAME}\.?[- /]?\d{{4}},?[: ]{CLOCK}(?:[.,]\d{{1,9}})?",
     rf"{_MONTH_NAME}\.? \d\d?, \d{{4}},? \d\d?:\d\d:\d\d(?:[.,]\d{{1,9}})?"
-    rf"(?: [AaPp]\.? ?[Mm]\.?| ?{_HALF_IN_ASIA})?",
+    rf"(?>(?: [AaPp]\.? ?[Mm]\.?(?!(?!Z\b)\w)| ?{_HALF_IN_ASIA})?)",
     # PHP with the zone of its configuration
     rf"\d\d?-{MONTH}-\d{{4}} {CLOCK} [A-Z][A-Za-z]+/[A-Z][A-Za-z_]+",
     # Oracle's TIMESTAMP WITH TIME ZONE
