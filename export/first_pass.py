@@ -5,6 +5,7 @@ sessions, and what is no event.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -66,10 +67,18 @@ def session_keys(
 
     Where they `are_whole`, ids are looked for in the headers of the lines as well.
     """
-    return suggest_session_keys(
-        _first_part(settings, inputs, are_whole=are_whole),
-        are_lines=are_whole or are_several(settings.line_format),
-    )
+    records = _first_part(settings, inputs, are_whole=are_whole)
+    are_lines = are_whole or are_several(settings.line_format)
+    found = suggest_session_keys(records, are_lines=are_lines)
+    if not are_whole:
+        return found
+    # They will be looked for in lines that have their times.
+    times = {fields.get(part, "") for _, fields in records for part in OF_TIME}
+    return [
+        one
+        for one in found
+        if not one.option.startswith("/") or not any(re.search(one.option[1:-1], t) for t in times)
+    ]
 
 
 def _first_part(

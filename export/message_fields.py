@@ -250,11 +250,7 @@ def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     if is_beside(name):
         return False
     values = values_of(name, sample)
-    prose = [
-        value
-        for value in values
-        if isinstance(value, bytes) and (_PROSE.match(value) or _UNSPACED.search(as_text(value)))
-    ]
+    prose = [value for value in values if isinstance(value, bytes) and _PROSE.match(value)]
     return len(prose) >= _EVERYWHERE * len(sample) and len(set(prose)) > 1
 
 

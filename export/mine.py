@@ -41,10 +41,10 @@ _DIGIT = re.compile(r"[0-9]+")
 # Names of several words that one message may have.
 _NAMES = 2
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-# A code behind a word.
-_CODE_BEHIND = re.compile(r"(?<=\w)/<num>\Z")
 # Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
+# A code behind what was done, as caches write it: `TCP_MISS/<num>`.
+_CODE_BEHIND = re.compile(r"[A-Z]+(?:_[A-Z]+)+(/<num>)")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
 # Where there are too many templates, those that share this many first words are merged, long ones
 # first.
@@ -119,10 +119,8 @@ def _generalise(texts: set[str]) -> str:
     heads = set(map(_head, texts))
     if len(heads) == 1:
         return f"{heads.pop()}<*>"
-    # What was done, with a code behind it, as in `TCP_MISS/<num>`.
-    tails = {found and found[0] for found in map(_CODE_BEHIND.search, texts)}
-    if len(tails) == 1:
-        return f"<*>{tails.pop() or ''}"
+    if all(map(_CODE_BEHIND.fullmatch, texts)):
+        return "<*>/<num>"
     return "<*>"
 
 

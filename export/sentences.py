@@ -4,8 +4,8 @@ Word lists (`words.py`) and the order of the words decide; no model is asked. A 
 in four steps:
 
 1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the
-   entity. Of pairs, one such as `service=bank` names it, and `msg="…"` is the sentence; where there
-   is none, one such as `step=debit` names the action.
+   entity. Of pairs, `msg="…"` is the sentence; where there is none, one such as `step=debit` names
+   the action, and one such as `service=bank` the entity.
 2. The rest becomes tokens. Each token may stand for a verb, may be part of a name, or neither.
 3. The strongest verb is the action: `failed to open` opens, `starting to transfer` transfers.
 4. Without a label, the entity is the phrase before the first verb, else what stands behind the
@@ -84,11 +84,10 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
     label, rest = _take_labels(text)
     if _is_of_pairs(rest):
         names = _names_in_pairs(rest)
-        label = label or _named(_WHO, names)
         if sentence := _SAID.search(rest):
             rest = sentence[1]
         elif action := _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names):
-            return label, action.lower()
+            return label or _named(_WHO, names), action.lower()
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest

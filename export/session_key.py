@@ -70,6 +70,8 @@ _OUTCOMES = re.compile(
 PROCESS = ("pid", "tid", "thread")
 _OF_PROCESS = 0.5
 _OF_SHORT_PROCESS = 0.7
+# A service that restarts has fewer processes than this.
+_MANY_PROCESSES = 30
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",
     re.I,
@@ -246,7 +248,9 @@ def _weight(option: str, seen: Seen, total: int) -> float:
     if option in PROCESS:
         spans = (last - first for first, last in seen.reach.values())
         near = sum(span <= NEAR * total for span in spans)
-        return _OF_SHORT_PROCESS if near >= _NEARLY_ALL * len(seen.reach) else _OF_PROCESS
+        if len(seen.reach) >= _MANY_PROCESSES and near >= _NEARLY_ALL * len(seen.reach):
+            return _OF_SHORT_PROCESS
+        return _OF_PROCESS
     if not option.startswith("/"):
         return _weight_of_field(option)
     if option.startswith('/pod="'):

@@ -43,10 +43,10 @@ _FEW_OTHERS = 0.05
 # Signs before ids, which are enough to find them.
 _SIGNS = (r"\[", r"\(", r"\#", "#", "<", "№", "@")
 # Ids of one kind that are told from other words by themselves: letters, the same in all, with some
-# digits behind them, as `TH500036` and `INV-2026-017`; and long numbers of one length.
+# digits behind them, as `TH500036` and `INV-2026-017`.
 _LETTERS_AND_DIGITS = re.compile(r"(?:[A-Za-z]+[-_/]?)*[0-9]+(?:[-_/][0-9]+)*")
 _FEWEST_DIGITS = 4
-_DIGITS_OF_A_NUMBER = 8
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+")
 # A spelling of fewer records than this share is not worth a longer expression.
 _WORTH_JOINING = 0.02
 
@@ -125,6 +125,9 @@ class Sample:
         such as that of a failure, has another word there, and is found nevertheless.
         """
         known = self._together(group)
+        if all(map(_PLAIN_NUMBER.fullmatch, known.values)):
+            # Other numbers of messages, as of bytes, look the same.
+            return False
         options = []
         if (alone := _form_of(known.values)) is not None:
             options.append(f"({alone})")
@@ -237,13 +240,11 @@ def _form_of(values: Iterable[str]) -> str | None:
     """An expression for ids by what all of them have in common; None where that tells nothing.
 
     >>> _form_of(["TH500036", "TH500054"])
-    '(?<![0-9A-Za-z])TH[0-9]{6,}(?![0-9A-Za-z])'
+    '(?<![0-9A-Za-z])TH[0-9]+(?![0-9A-Za-z])'
     >>> _form_of(["INV-2026-017", "INV-2026-1018"])
-    '(?<![0-9A-Za-z])INV-[0-9]{4,}-[0-9]{3,}(?![0-9A-Za-z])'
-    >>> _form_of(["17", "18"]), _form_of(["eu-17", "us-18"])
+    '(?<![0-9A-Za-z])INV-[0-9]+-[0-9]+(?![0-9A-Za-z])'
+    >>> _form_of(["20261017", "20261018"]), _form_of(["eu-17", "us-18"])
     (None, None)
-    >>> _form_of(["20261017", "20261018"])
-    '(?<![0-9A-Za-z])[0-9]{8,9}(?![0-9A-Za-z])'
     """
     known = list(values)
     for form, expression in _PLAIN_FORMS:
@@ -255,19 +256,11 @@ def _form_of(values: Iterable[str]) -> str | None:
     if len(signs) != 1:
         return None
     letters, *between = signs.pop()
-    columns = zip(*map(_DIGITS.findall, known), strict=True)
-    lengths = [{len(digits) for digits in column} for column in columns]
-    fewest = sum(map(min, lengths))
-    if letters:
-        parts = [f"[0-9]{{{min(length)},}}" for length in lengths]
-        is_enough = fewest >= _FEWEST_DIGITS
-    else:
-        # Numbers that are counted become longer one day.
-        parts = [f"[0-9]{{{fewest},{fewest + 1}}}"]
-        is_enough = lengths == [{fewest}] and fewest >= _DIGITS_OF_A_NUMBER
-    if not is_enough:
+    fewest = min(sum(map(len, _DIGITS.findall(value))) for value in known)
+    if not letters or fewest < _FEWEST_DIGITS:
         return None
-    text = "".join(part + sign for part, sign in zip(parts, between, strict=True))
+    # Numbers that are counted begin again one day, and become longer.
+    text = "".join(f"[0-9]+{sign}" for sign in between)
     return f"(?<![0-9A-Za-z]){letters}{text}(?![0-9A-Za-z])".replace("/", r"\/")
 
 

@@ -2,8 +2,8 @@
 
 A change begins where one new step is in many sessions, or where many sessions have new steps and
 share some of them, or at the first new step under a version label that is as new as itself. Many
-means a good part of the sessions that begin meanwhile: a fault that writes a line of its own in a
-few of a hundred sessions is no change, however long it goes on.
+means a good part of the sessions that begin meanwhile: a fault that writes a line of its own in one
+or two of a hundred sessions is no change.
 While it is open, further new steps join it as they come. A step that is an old one but for one word
 may have a wrong value instead, and one that was found to be odd is known not to spread: both join
 only once they do. Two sessions are enough of one that has another plain word than the old step and
@@ -24,10 +24,10 @@ from .versions import Versions
 # Sessions that must have one step which may be a wrong value, or which was found to be odd.
 _SPREAD = 3
 # How many sessions must have any new step, or one that is new alone, of how many that begin. Fewer
-# may be one odd customer, and more would let a slow stream alert about each of them first. If one
-# session in twenty has a step, eight of forty have it once in 340 times, and if one in forty has
-# it, once in 21,000.
-_MANY = ((5, 10), (8, 40))
+# may be one odd customer, and more would let a slow stream alert about each of them first. In
+# simulated streams, a step of one session in ten is nearly always a change within 400 sessions, and
+# one of one session in forty is in one of 200 streams of 2,000 sessions. In between it may be.
+_MANY = ((5, 10), (8, 40), (12, 120), (20, 300))
 _MOST_CARRIERS = max(sessions for sessions, _ in _MANY)
 # How often one of these sessions must have a step of another one. A stream that has odd lines once
 # in a while has some in several sessions soon, but they have nothing in common.

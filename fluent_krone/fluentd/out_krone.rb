@@ -568,8 +568,10 @@ module Fluent::Plugin
     # comes first, when this one was taken back meanwhile, or when Fluentd stops.
     def admit(id, bytes)
       change do
-        return put_back(id) unless its_turn?(id)
-
+        unless its_turn?(id)
+          put_back(id)
+          return nil
+        end
         @first_again.delete(id)
         @in_flight[id] = bytes
         @waiting = id

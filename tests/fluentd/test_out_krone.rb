@@ -398,6 +398,8 @@ class KroneOutputTest < Test::Unit::TestCase
         sleep 0.05 until taken.last == 'app 4'
       end
       assert_equal([0, 1, 2, 3, 0, 1, 2, 3, 4].map { |n| "app #{n}" }, taken)
+      # That the child died, and nothing else.
+      assert_equal(1, d.logs.grep(/\[(?:warn|error)\]/).size, d.logs.join)
     end
 
     class SlowOutput < Fluent::Plugin::Output

@@ -222,7 +222,7 @@ def test_records_behind_a_header_that_name_no_component_have_none(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("消息", "订单{n}已经支付成功"), ("注記", "注文{n}を受け付けました")]
+    ("name", "text"), [("消息", "订单{n}已经支付成功"), ("メッセージ", "注文{n}を受け付けました")]
 )
 def test_a_text_without_blanks_is_a_message(name: str, text: str, tmp_path: Path) -> None:
     """Was wrong: such records had no text, and their message was made of level and module."""

@@ -80,7 +80,7 @@ TEMPLATES = [
         # Pairs: wrong before, as the name of the first pair was the entity of all lines.
         ('msg="password rejected" req=<id> code=<num>', "password", "none", "rejected"),
         ('auth: msg="user looked up" req=<id>', "auth", "look", "none"),
-        ('component=cart msg="item added" n=<num>', "cart", "add", "none"),
+        ('component=cart msg="item added" n=<num>', "item", "add", "none"),
         (
             'type=USER msg=audit(<num>:<num>): op=login command="select * from orders"',
             "none",
