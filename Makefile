@@ -20,7 +20,7 @@ style:  ## how legible the code is, and whether each measure keeps its limit
 
 test: test-peers test-others  ## all tests that can run here; what is skipped is listed with its reason
 
-# Tests with real peers follow one another, since each needs the machine for itself.
+# Tests with real peers, which follow one another. `make -j2` runs the others beside them.
 PEERS = tests/e2e tests/kafka
 
 test-peers:

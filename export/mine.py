@@ -43,8 +43,8 @@ _NAMES = 2
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # Wildcards for words with digits.
 _CODES = ("<num>", "<hex>", "<code>")
-# A code behind what was done, as caches write it: `TCP_MISS/<num>`.
-_CODE_BEHIND = re.compile(r"[A-Z]+(?:_[A-Z]+)+(/<num>)")
+# A code behind what was done, as caches write it: `TCP_MISS/<num>`, `NONE/<num>`.
+_CODE_BEHIND = re.compile(r"[A-Z]+(?:_[A-Z]+)*/<num>")
 _NEIGHBOURS = re.compile(r"(?:<(?:\*|[a-z]+)>){2,}")
 # Where there are too many templates, those that share this many first words are merged, long ones
 # first.

@@ -83,11 +83,13 @@ def read_sentence(text: str, id_names: dict[str, str]) -> tuple[str, str]:
         return method[1], lemma(parts[0]) or method[2]
     label, rest = _take_labels(text)
     if _is_of_pairs(rest):
-        names = _names_in_pairs(rest)
         if sentence := _SAID.search(rest):
             rest = sentence[1]
-        elif action := _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names):
-            return label or _named(_WHO, names), action.lower()
+        else:
+            names = _names_in_pairs(rest)
+            label = label or _named(_WHO, names)
+            if action := _named(_HAPPENED, names) or _named(_ELSE_HAPPENED, names):
+                return label, action.lower()
     said = _CAUSE.split(rest, maxsplit=1)[0]
     if not _LETTERS.search(said):
         said = rest

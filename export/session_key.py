@@ -70,7 +70,7 @@ _OUTCOMES = re.compile(
 PROCESS = ("pid", "tid", "thread")
 _OF_PROCESS = 0.5
 _OF_SHORT_PROCESS = 0.7
-# A service that restarts has fewer processes than this.
+# At least so many processes are no restarts of one service.
 _MANY_PROCESSES = 30
 _ID_WORD = re.compile(
     r"id|req|request|trace|span|session|sess|txn|transaction|order|job|task|blk|block|conn|call",

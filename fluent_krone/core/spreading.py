@@ -25,8 +25,8 @@ from .versions import Versions
 _SPREAD = 3
 # How many sessions must have any new step, or one that is new alone, of how many that begin. Fewer
 # may be one odd customer, and more would let a slow stream alert about each of them first. In
-# simulated streams, a step of one session in ten is nearly always a change within 400 sessions, and
-# one of one session in forty is in one of 200 streams of 2,000 sessions. In between it may be.
+# simulated streams, a step in one of ten sessions is nearly always a change within 400 sessions.
+# One in twenty is in nine of ten streams within 2,000 sessions, one in forty in one of a hundred.
 _MANY = ((5, 10), (8, 40), (12, 120), (20, 300))
 _MOST_CARRIERS = max(sessions for sessions, _ in _MANY)
 # How often one of these sessions must have a step of another one. A stream that has odd lines once

@@ -354,9 +354,9 @@ class TimeReader:
             return None
         return timedelta(hours=hours)
 
-    def _by_format(self, text: str) -> int | tuple[int, int]:
+    def _by_format(self, given: str) -> int | tuple[int, int]:
         time_format = str(self._format)
-        text = _MORE_THAN_MICROSECONDS.sub(r"\1", text)
+        text = _MORE_THAN_MICROSECONDS.sub(r"\1", given)
         if "%p" in time_format:
             text = _HALF_WITH_POINTS.sub(r"\1\2", text)
             if " %p" in time_format:
@@ -376,7 +376,7 @@ class TimeReader:
             else:
                 moment = datetime.strptime(text, time_format)
         except ValueError:
-            raise _no_time(text) from None
+            raise _no_time(given) from None
         if offset is not None:
             moment = moment.replace(tzinfo=timezone(offset))
         return self._in_zone(moment, 0)

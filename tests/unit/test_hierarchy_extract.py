@@ -81,6 +81,7 @@ TEMPLATES = [
         ('msg="password rejected" req=<id> code=<num>', "password", "none", "rejected"),
         ('auth: msg="user looked up" req=<id>', "auth", "look", "none"),
         ('component=cart msg="item added" n=<num>', "item", "add", "none"),
+        ("service=bank amount=<num>", "bank", "none", "none"),
         (
             'type=USER msg=audit(<num>:<num>): op=login command="select * from orders"',
             "none",
