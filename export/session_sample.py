@@ -44,7 +44,7 @@ _FEW_OTHERS = 0.05
 _SIGNS = (r"\[", r"\(", r"\#", "#", "<", "№", "@")
 # Ids of one kind that are told from other words by themselves: letters, the same in all, with some
 # digits behind them, as `TH500036` and `INV-2026-017`.
-_LETTERS_AND_DIGITS = re.compile(r"(?:[A-Za-z]+[-_/]?)*+[0-9]+(?:[-_/][0-9]+)*")
+_LETTERS_AND_DIGITS = re.compile(r"(?:[A-Za-z]+[-_/])*[A-Za-z]*[0-9]+(?:[-_/][0-9]+)*")
 _FEWEST_DIGITS = 4
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+")
 # A spelling of fewer records than this share is not worth a longer expression.
