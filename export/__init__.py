@@ -1,0 +1,1 @@
+"""The offline export: from a log to a bundle."""

@@ -1,8 +1,9 @@
-"""Writes anew what is generated from the declared parameters and metrics: `make generate`.
+"""Writes anew what is generated from parameters, metrics and docstrings: `make generate`.
 
 Three files have blocks between markers: the plugin's `config_param` lines and version, and the
-tables of `docs/configuration.md` and `docs/operations.md`. Two files are generated as a whole: the
-rules of Prometheus and the dashboard of Grafana. A test fails when one of them is stale.
+tables of `docs/configuration.md` and `docs/operations.md`. Three files are generated as a whole:
+the rules of Prometheus, the dashboard of Grafana, and the list of modules. A test fails when one of
+them is stale.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tools")]
 
 import alarms  # noqa: E402
 import dashboard  # noqa: E402
+import modules  # noqa: E402
 
 from fluent_krone import __version__, config  # noqa: E402
 from fluent_krone.config.keeping import Keep  # noqa: E402
@@ -28,6 +30,7 @@ PARAMETERS = REPOSITORY / "docs" / "configuration.md"
 METRICS = REPOSITORY / "docs" / "operations.md"
 RULES = REPOSITORY / "deploy" / "prometheus" / "fluent-krone.rules.yml"
 DASHBOARD = REPOSITORY / "deploy" / "grafana" / "fluent-krone.json"
+MODULES = REPOSITORY / "docs" / "modules.md"
 
 # A default bundle in a `<match>` block would silently judge the operator's log by another's model.
 _GIVEN_IN_MATCH = "bundle"
@@ -146,6 +149,10 @@ def _between(text: str, begin: str, end: str, block: str) -> str:
 if __name__ == "__main__":
     for path, renew in ((PLUGIN, plugin), (PARAMETERS, parameters), (METRICS, measurements)):
         path.write_text(renew(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for path, content in ((RULES, alarms.rules()), (DASHBOARD, dashboard.dashboard())):
+    for path, content in (
+        (RULES, alarms.rules()),
+        (DASHBOARD, dashboard.dashboard()),
+        (MODULES, modules.page()),
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")

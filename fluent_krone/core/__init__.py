@@ -1,0 +1,1 @@
+"""The engine: records in, findings out; pure, without clocks, files and sockets."""

@@ -1,0 +1,1 @@
+"""Bundles, and the detectors and witnesses that they hold."""

@@ -1,33 +1,46 @@
-"""ARCHITECTURE.md names every module of the package and of the export."""
+"""ARCHITECTURE.md names what exists, and docs/modules.md says of every module what it is for."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+import modules  # noqa: E402
+
+PAGE = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
 MODULES = sorted(
-    path.relative_to(REPOSITORY)
-    for folder in ("fluent_krone", "export")
+    path
+    for folder in ("fluent_krone", "export", "tools")
     for path in (REPOSITORY / folder).rglob("*.py")
-    if "__pycache__" not in path.parts and not path.name.startswith("__")
 )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_every_module_has_its_place(path: Path) -> None:
-    page = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    room = f"`{path.parts[1]}/`"
-    # A command and a group of parameters are named by their room; each other module by itself.
-    named_by_room = path.parts[1] in ("commands", "config", "demo") and room in page
-    assert path.name in page or named_by_room, f"ARCHITECTURE.md does not name {path}"
+def test_the_list_of_modules_is_not_stale() -> None:
+    text = (REPOSITORY / "docs" / "modules.md").read_text(encoding="utf-8")
+    assert text == modules.page(), "stale: run `make generate`"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert modules.purpose(path)
+
+
+def test_the_page_names_only_modules_that_exist() -> None:
+    named = re.findall(r"`([\w/]+\.(?:py|rb))`", PAGE)
+    assert len(named) >= 40
+    plugin_and_tests = [*REPOSITORY.glob("fluent_krone/*/*.rb"), *REPOSITORY.glob("tests/*/*.py")]
+    files = [path.as_posix() for path in (*MODULES, *plugin_and_tests)]
+    assert not [name for name in named if not any(file.endswith(f"/{name}") for file in files)]
 
 
 def test_each_function_that_the_page_names_is_in_its_file() -> None:
-    page = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    table = page.split("## Where to look")[1].split("\n## ")[0]
+    table = PAGE.split("## Where to look")[1].split("\n## ")[0]
     named = re.findall(r"`([\w/]+\.(?:py|rb))`: ((?:`[\w.]+`(?:, | and )?)+)", table)
     assert len(named) >= 10
     for file, names in named:
