@@ -122,8 +122,10 @@ def learn_values(
 
 def _known(column: _Column) -> Known | None:
     """What a slot is; None where training proves nothing."""
-    once = column.once()
-    if len(once.values) < _FEWEST or not all(once.halves()):
+    sessions = set(column.sessions)
+    if len({session % 2 for session in sessions}) < 2:
+        return None
+    if len(sessions) < _FEWEST and len(column.once().values) < _FEWEST:
         return None
     found_set = _known_set(column)
     if found_set is not None and not is_quantity(column.values):
@@ -174,9 +176,8 @@ def _grows(column: _Column) -> bool:
     return any((1 - first[value] / total) ** times[value] * len(first) < _GROWN for value in late)
 
 
-def _drifts(column: _Column) -> bool:
+def _drifts(numbers: Sequence[float]) -> bool:
     """Whether numbers leave the range of those before them, time and again."""
-    numbers = [as_number(value) or 0.0 for value in column.values]
     size = max(len(numbers) // _PARTS, 1)
     least = min(numbers[:size])
     most = max(numbers[:size])
@@ -206,33 +207,34 @@ def _known_set(column: _Column) -> KnownSet | None:
 
 def _range(column: _Column) -> KnownRange | None:
     unit = usual_unit(column.values)
-    column = column.mapped(lambda value: in_unit(value, unit))
-    found = _known_range(*column.halves())
-    if found is None or _drifts(column):
+    if unit:
+        column = column.mapped(lambda value: in_unit(value, unit))
+    numbers = []
+    for value in column.values:
+        number = as_number(value)
+        if number is None:
+            return None
+        numbers.append(number)
+    halves: tuple[list[float], list[float]] = ([], [])
+    for number, session in zip(numbers, column.sessions, strict=True):
+        halves[session % 2].append(number)
+    one, other = halves
+    outside = _outside(other, one) + _outside(one, other)
+    if outside > max(_OUTSIDE_SHARE * len(numbers), _OUTSIDE_FEW) or _drifts(numbers):
         return None
-    return replace(found, unit=unit)
-
-
-def _known_range(one: list[bytes], other: list[bytes]) -> KnownRange | None:
-    numbers = [[as_number(value) for value in half] for half in (one, other)]
-    if any(number is None for half in numbers for number in half):
-        return None
-    first, second = ([float(number or 0) for number in half] for half in numbers)
-    outside = _outside(second, first) + _outside(first, second)
-    size = len(first) + len(second)
-    if outside > max(_OUTSIDE_SHARE * size, _OUTSIDE_FEW):
-        return None
-    every = first + second
-    least = min(every)
+    least = min(numbers)
     floor = 0.0
     if least < 0:
         # Their logarithms are to be taken: from as far below the least one as the others lie above.
-        floor = 2 * least - max(*every, 0.0)
-    distances = [number - floor for number in every]
-    resolution = resolution_of((*one, *other))
-    found = range_of(distances, resolution, _STEEPEST)
-    has_zero = reaches_zero(every, resolution)
-    return KnownRange(found, has_zero, math.log(size + 1), floor)
+        floor = 2 * least - max(*numbers, 0.0)
+    resolution = resolution_of(column.values)
+    return KnownRange(
+        range_of([number - floor for number in numbers], resolution, _STEEPEST),
+        has_zero=reaches_zero(numbers, resolution),
+        surprise=math.log(len(numbers) + 1),
+        floor=floor,
+        unit=unit,
+    )
 
 
 def _outside(numbers: Sequence[float], others: Sequence[float]) -> int:

@@ -92,7 +92,8 @@ def usual_unit(values: Iterable[bytes]) -> bytes:
     >>> usual_unit([b"512KB", b"7MB", b"9KB"]), usual_unit([b"7", b"9%"])
     (b'KB', b'')
     """
-    units = (found[2] for value in values if (found := _WITH_UNIT.fullmatch(value)))
+    words = (value for value in values if not value[-1:].isdigit())
+    units = (found[2] for value in words if (found := _WITH_UNIT.fullmatch(value)))
     most = Counter(unit for unit in units if any(unit in kind for kind in _KINDS_OF_UNITS))
     return max(most, key=lambda unit: (most[unit], unit), default=b"")
 

@@ -167,9 +167,10 @@ def _as_it_stands(path: Path, timezone: str | None, as_text: bool) -> Iterator[E
         rest = (_unwrapped(record, wrapped) for record in rows)
     for record in joined(itertools.chain(first, rest), first, path):
         try:
-            time_ns = times.time(record)
             if record.keys() == {"message"} and isinstance(record["message"], str):
                 time_ns = stamps.time(record["message"])
+            else:
+                time_ns = times.time(record)
             record.pop(OUTER_TIME, None)
             yield time_ns, as_fields({n: _clean(v) for n, v in record.items() if v is not None})
         # The record is nested too deep.

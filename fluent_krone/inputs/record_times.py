@@ -21,8 +21,9 @@ from typing import Any
 from ..errors import RecordError
 from ..reading.date_order import day_comes_first, is_ambiguous
 from ..reading.field_names import TIME_NAMES
+from ..reading.time_numbers import unix_ns
 from ..reading.time_words import BEGINS_AS_TIME, SIZE_OF_TIME, SPEAKS_OF_TIME
-from ..reading.times import TimeReader, unix_ns
+from ..reading.times import TimeReader
 from .envelopes import OUTER_TIME
 from .files import written_ns
 

@@ -1,4 +1,4 @@
-"""Numbers that are times, in ns UTC.
+"""Numbers that are times, in ns UTC, and the number of a moment.
 
 A number is seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its size:
 seconds of this century have ten digits, milliseconds thirteen, and so on. Windows counts the
@@ -9,11 +9,14 @@ number would be of 1973, 1974 or 1990, when nobody counted ns.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from ..errors import RecordError
 
 _NS = 1_000_000_000
 _US = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_S = 86_400
 # Numbers up to these are seconds, milliseconds and microseconds: the year 5138 in each unit, while
 # the next unit has passed this in 1973.
 _UNITS = ((10**11, _NS), (10**14, 10**6), (10**17, 10**3))
@@ -110,3 +113,10 @@ def in_range(time_ns: int) -> int:
     if not -(2**63) <= time_ns < 2**63:
         raise RecordError("bad_time", "a time before 1677 or after 2262")
     return time_ns
+
+
+def unix_ns(moment: datetime) -> int:
+    """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
+    since = moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH
+    seconds = since.days * _DAY_S + since.seconds
+    return in_range(seconds * _NS + since.microseconds * 1000)

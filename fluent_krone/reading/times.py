@@ -16,6 +16,7 @@ before it:
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,12 +24,10 @@ from zoneinfo import ZoneInfo
 from lru import LRU
 
 from ..errors import ConfigError, RecordError
-from .time_numbers import digits_ns, in_range, number_in, number_ns, tai_ns
+from .time_numbers import digits_ns, in_range, number_in, number_ns, tai_ns, unix_ns
 from .time_words import ABBREVIATIONS, HALVES, month_of, with_common_year
 
 _NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_S = 86_400
 # Lines of several threads are written this much out of order, at the most.
 _USUALLY_LATE_NS = 300 * _NS
 # Time texts that are remembered: stamps of one second repeat, and reading one is slow.
@@ -121,6 +120,9 @@ _FORMS = [
         + _ZONE,
     )
 ]
+# 2024-10-15T13:00:00+02:00, the form of most logs, which Python itself reads faster. What it does
+# not read is left to the forms above, such as 24:00 and leap seconds.
+_ISO = re.compile(r"[12]\d{3}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)?")
 # 13:00:00 15.10.2024, 13:00:00.123 UTC Tue Oct 15 2024: the clock stands before the date.
 _CLOCK_FIRST = re.compile(
     r"(?P<clock>\d\d?:\d\d(?::\d\d(?:[.,]\d{1,12})?)?(?: ?[AaPp][Mm]\b)?(?: [A-Z]{2,5}\b)?),? +"
@@ -228,6 +230,9 @@ class TimeReader:
         """A text of which nothing is remembered."""
         if self._format:
             return self._by_format(text)
+        if _ISO.fullmatch(text) and int(text[:4]) not in _THAI_YEARS:
+            with suppress(ValueError):
+                return self._in_zone(datetime.fromisoformat(text), 0)
         tai = tai_ns(text)
         if tai is not None:
             return tai
@@ -249,6 +254,8 @@ class TimeReader:
         """A time with a fraction; its second is mostly remembered."""
         clock, sign, fraction, zone = within.groups(default="")
         second = f"{clock}{sign}0{zone}"
+        if self._format is None:
+            second = clock + zone
         found = self._known.get(second)
         if found is None:
             try:
@@ -383,7 +390,7 @@ class TimeReader:
 
     def _in_zone(self, moment: datetime, fraction_ns: int) -> int | tuple[int, int]:
         """ns UTC of a moment; both meanings where it has no offset and its hour comes twice."""
-        if moment.tzinfo is not None:
+        if moment.tzinfo is not None or self._zone is UTC:
             return unix_ns(moment) + fraction_ns
         first = unix_ns(moment.replace(tzinfo=self._zone, fold=0)) + fraction_ns
         second = unix_ns(moment.replace(tzinfo=self._zone, fold=1)) + fraction_ns
@@ -441,10 +448,3 @@ def parse_time(text: str, time_format: str | None = None) -> int:
     (1000000000, 1226262930000000000)
     """
     return TimeReader(time_format).read(text)
-
-
-def unix_ns(moment: datetime) -> int:
-    """ns UTC of a time; without an offset it is UTC. Raises RecordError `bad_time`."""
-    since = moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH
-    seconds = since.days * _DAY_S + since.seconds
-    return in_range(seconds * _NS + since.microseconds * 1000)
