@@ -36,7 +36,7 @@ sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY)]
 from living_kinds import alike, deploy, marks  # noqa: E402
 from living_kinds.shop import Shop  # noqa: E402
 from shop.formats import VARIANTS  # noqa: E402
-from shop_flags import seeds_of, variants_of  # noqa: E402
+from shop_bench import seeds_of, variants_of  # noqa: E402
 
 # A part returns its figures; `aims` in them says of each aim whether it was met.
 PARTS: Mapping[str, Callable[[Shop], dict[str, Any]]] = {

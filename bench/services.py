@@ -39,8 +39,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from shop.faults import FAULTS  # noqa: E402
 from shop.formats import VARIANTS, Variant, write  # noqa: E402
 from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate  # noqa: E402
-from shop_flags import seeds_of, variants_of  # noqa: E402
-from shop_places import is_step_right  # noqa: E402
+from shop_bench import is_step_right, seeds_of, variants_of  # noqa: E402
 
 # The share of each kind that must be found, and the share of normal sessions that may be flagged.
 FOUND_AIM = 0.9

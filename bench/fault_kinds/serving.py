@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import re
-import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from machine import resident_bytes
 
 from fluent_krone.transport.forward import Chunk, ForwardDecoder
 from fluent_krone.transport.server import ForwardServer, ServerSettings
@@ -123,8 +124,7 @@ class Serve:
     def resident(self) -> float:
         """Megabytes."""
         assert self.process is not None
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6
+        return resident_bytes(self.process.pid) / 1e6
 
 
 class Client:

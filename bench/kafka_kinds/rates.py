@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from loads import send_until_acked
+from machine import cpu_s
 
 from fluent_krone.transport.forward import encode_events
 from kafka_kinds.compare import Reference
-from kafka_kinds.processes import cpu_s
 from kafka_kinds.stages import LEAST_SHARE, TIMES, Setting, again
 
 # Records in a chunk, and chunks on their way at the same time: as Fluentd sends a busy log.

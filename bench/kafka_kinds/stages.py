@@ -18,10 +18,10 @@ from typing import Any
 
 from kafka_broker import Broker
 from kafka_rig import Rig
+from machine import cpu_s, resident_bytes
 
 from fluent_krone.detect.bundle import Bundle
 from kafka_kinds.compare import Reference
-from kafka_kinds.processes import cpu_s, resident_mb
 from kafka_kinds.stream import PARTITIONS, Message, is_of_tail, tail_of
 
 # Kinds of alerts that depend on one session only, and so not on how sessions are divided.
@@ -268,7 +268,7 @@ def scaling(setting: Setting) -> dict[str, Any]:
         rig.caught_up()
         after = [cpu_s(instance.pid) for instance in instances]
         busiest[count] = max(b - a for a, b in zip(before, after, strict=True))
-        memory = max(memory, *(resident_mb(instance.pid) for instance in instances))
+        memory = max(memory, *(resident_bytes(instance.pid) / 1e6 for instance in instances))
         rig.stop()
     scaled = busiest[1] / busiest[2]
     setting.must(scaled >= LEAST_SCALING, f"two instances take {scaled:.2f} times as much as one")

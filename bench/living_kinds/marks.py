@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shop.faults import FAULTS
-from shop_places import is_step_right
+from shop_bench import is_step_right
 
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says

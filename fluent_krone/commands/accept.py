@@ -12,8 +12,7 @@ from ..core.listing import numbered
 from ..explain.accepted import accept, accepted_rows, is_known, take_back
 from ..explain.knowledge import Knowledge
 from ..explain.rows import MAX_NAME, printable, to_ms
-from .knowledge_place import add_place, knowledge_path, user_name
-from .parser import Commands
+from .parser import Commands, add_place, knowledge_path, user_name
 
 
 def add(commands: Commands) -> None:

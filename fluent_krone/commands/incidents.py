@@ -14,8 +14,7 @@ from ..core.listing import numbered
 from ..explain.alert_rows import ReportedIncident, reported_incidents
 from ..explain.knowledge import Knowledge
 from .knowledge import where_parser
-from .knowledge_place import knowledge_path
-from .parser import AddParser, sentence
+from .parser import AddParser, knowledge_path, sentence
 
 
 def add_commands(add_parser: AddParser) -> None:

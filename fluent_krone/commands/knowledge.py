@@ -17,8 +17,7 @@ from ..explain.knowledge import ALERTS_KEPT, Knowledge
 from ..explain.marks import Marks, Says
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
-from .knowledge_place import add_place, knowledge_path, user_name
-from .parser import AddParser, CommandGroup
+from .parser import AddParser, CommandGroup, add_place, knowledge_path, user_name
 
 # What a command is given, in words; `_normalised` reads it.
 _NAME_HELP = "an alert_id, an incident_id, or a signature (the field pattern of alerts)"

@@ -17,8 +17,15 @@ from .literals import (
     suggestion,
 )
 from .parameters import Config, default_of, groups, params
-from .sources import add_flags, from_flags, from_strings, help_of, set_flags, show_default
-from .usage import Parser
+from .sources import (
+    Parser,
+    add_flags,
+    from_flags,
+    from_strings,
+    help_of,
+    set_flags,
+    show_default,
+)
 
 __all__ = [
     "Config",

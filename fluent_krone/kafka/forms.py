@@ -7,15 +7,20 @@ message. Where the form has no place for fields (`text`), they become headers.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
 
+from ..errors import RecordError
 from ..keeping import entries
 from ..keeping.entries import plain
 from ..transport.forward import encode_event_time
 from .records import SESSION_HEADER, TAG_HEADER, Decoder
+from .transactions import Out
+
+_log = logging.getLogger(__name__)
 
 # The number of fields, and their bytes.
 Fields = tuple[int, bytes]
@@ -26,6 +31,9 @@ TAG = "tag"
 _OURS = frozenset((TAG_HEADER, SESSION_HEADER, TAG))
 # Stands in front of a msgpack record where it is taken for an entry, which begins with its time.
 _HEAD = b"\x92" + msgpack.packb(encode_event_time(1))
+# Bytes of a message that are copied. The message itself stays where it is, and the headers of the
+# copy say where that is; so nothing is lost as long as the topic keeps it.
+_COPIED_BYTES = 64 * 2**10
 
 
 class HeldMessage(NamedTuple):
@@ -161,3 +169,34 @@ class _Otlp(_Json):
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def error_copy(errors_topic: str, message: Any, error: RecordError) -> Out:
+    """The copy of a message that was set aside; a log line is written as well."""
+    source = (message.topic(), message.partition())
+    return error_copy_of(errors_topic, source, HeldMessage.of(message), error)
+
+
+def error_copy_of(
+    errors_topic: str, source: tuple[str, int], message: HeldMessage, error: RecordError
+) -> Out:
+    """The same of a message of this topic and partition, as it is held."""
+    topic, partition = source
+    value = message.value
+    _log.warning(
+        "message set aside topic=%s partition=%d offset=%d bytes=%d reason=%s",
+        topic,
+        partition,
+        message.offset,
+        len(value),
+        error,
+    )
+    headers = [
+        ("reason", error.reason.encode()),
+        ("topic", topic.encode()),
+        ("partition", b"%d" % partition),
+        ("offset", b"%d" % message.offset),
+        ("bytes", b"%d" % len(value)),
+    ]
+    key = (message.key or b"")[:_COPIED_BYTES]
+    return Out(errors_topic, key, value[:_COPIED_BYTES], headers=headers)

@@ -28,8 +28,7 @@ from ..runtime.migrations import migrated
 from ..runtime.misfit import Misfit
 from .changelog import Changelog, KeptRows, Row, cleared, incidents_of, oldest_of, snapshot_of
 from .clients import Clients, Topics, ensure_judged
-from .error_copies import error_copy
-from .forms import HeldMessage
+from .forms import HeldMessage, error_copy
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
 from .metrics_server import engine_stats

@@ -14,7 +14,7 @@ from ..config import Config
 from ..detect.bundle import Bundle
 from ..errors import RecordError
 from .clients import LARGEST_BYTES, Clients, Topics, ensure_keyed
-from .error_copies import error_copy
+from .forms import error_copy
 from .records import SESSION_HEADER, TAG_HEADER, Addressed, AddressedReader, Decoder, session_header
 from .transactions import Out
 

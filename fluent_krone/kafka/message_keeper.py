@@ -24,15 +24,14 @@ from ..alerts.tags import TagRule
 from ..config import Config
 from ..detect.bundle import Bundle
 from ..errors import RecordError
-from ..keeping.annotation import Annotator
 from ..keeping.entries import NotARecord, events_of, id_of, plain
 from ..keeping.releases import EVENT, first_ref_of, items_of
+from ..keeping.watch import Annotator
 from ..reading.values import as_bytes
 from ..runtime.keeper import Keeper, keep_rule
 from .changelog import KeptRows, Row, row_saved
 from .clients import LARGEST_BYTES, Topics
-from .error_copies import error_copy_of
-from .forms import TAG, Fields, HeldMessage, form_of
+from .forms import TAG, Fields, HeldMessage, error_copy_of, form_of
 from .message_spool import MessageSpool, offset_of, place_of, ref_of
 from .records import Decoder
 from .transactions import Out

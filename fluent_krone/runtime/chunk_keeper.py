@@ -10,8 +10,8 @@ from ..alerts.tags import TagRule
 from ..config import Config
 from ..detect.bundle import Bundle
 from ..errors import StoreError
-from ..keeping.annotation import Annotator
 from ..keeping.releases import Releaser
+from ..keeping.watch import Annotator
 from ..transport.forward import Chunk, Event
 from ..transport.forward.spool import Run
 from .keeper import Keeper, keep_rule

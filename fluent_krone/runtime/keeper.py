@@ -31,11 +31,10 @@ from ..core.references import MARKED, PLAIN, References
 from ..core.sessions import Session
 from ..detect.bundle import Bundle
 from ..detect.nested_aware import NestedAware
-from ..keeping.annotation import Annotator
 from ..keeping.counts import DroppedCounts
 from ..keeping.releases import MOST_IN_ROW, Row, plain_refs
 from ..keeping.rules import Decision, Keeping, Kinds, Rules
-from ..keeping.watch import regexes_of, watch_of
+from ..keeping.watch import Annotator, regexes_of, watch_of
 from ..reading.records import SessionKey, key_text
 from ..transport.forward import encode_event_time
 from ..types import Finding

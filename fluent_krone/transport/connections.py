@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 from .channel import Channel, End
-from .forward import FrameSplitter, ack_bytes
+from .forward import Chunk, FrameSplitter, ack_bytes
 
 # Seconds that a sender may take for one frame while memory is short. Then its connection is closed,
 # so that a slow sender cannot keep all others waiting.
@@ -21,6 +21,11 @@ _LATE_S = 5.0
 _MAX_SPOOLED_BYTES = 2**30
 # Seconds between two looks for slow senders.
 _LOOK_S = 1.0
+# Nanoseconds by which a chunk may begin before the chunk before it. Clients that send whole seconds
+# do so without a fault.
+_TOLERANCE_NS = 1_000_000_000
+# Streams that are watched, each a host and a tag. Beyond it, all are forgotten and watched anew.
+_MAX_STREAMS = 10_000
 
 
 @dataclass(slots=True)
@@ -219,3 +224,31 @@ class RateLimitedLog:
             values["left_out"] = left_out
         shown = " ".join(f"{key}={value}" for key, value in values.items())
         self._log.warning("%s %s", message, shown)
+
+
+class OrderWatch:
+    """Compares the time at which each chunk of a stream begins with that of the chunk before.
+
+    >>> from fluent_krone.transport.forward import ForwardDecoder, encode_events
+    >>> def chunk(second):
+    ...     frame = encode_events("app", [(second * 1_000_000_000, {})], None)
+    ...     return ForwardDecoder().feed(frame)[0]
+    >>> watch = OrderWatch()
+    >>> [watch.runs_backwards("host", chunk(second)) for second in (100, 101, 90, 102)]
+    [False, False, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._begins: dict[tuple[str, str], int] = {}
+
+    def runs_backwards(self, host: str, chunk: Chunk) -> bool:
+        """Whether a chunk begins earlier than the one before it, of the same host and tag."""
+        begins = chunk.first_time_ns()
+        if begins is None:
+            return False
+        stream = (host, chunk.tag)
+        before = self._begins.get(stream)
+        if len(self._begins) == _MAX_STREAMS and before is None:
+            self._begins.clear()
+        self._begins[stream] = begins
+        return before is not None and begins < before - _TOLERANCE_NS

@@ -26,7 +26,7 @@ from ..errors import ProtocolError
 from . import BurstInlet, Delivery, Inlet
 from .bursts import burst_inlet, chunk_bytes, frame_bytes, together
 from .channel import Channel, listen_at, listen_on, quick_ack
-from .connections import Ack, Connection, Connections, RateLimitedLog, ServerStats
+from .connections import Ack, Connection, Connections, OrderWatch, RateLimitedLog, ServerStats
 from .forward import (
     Chunk,
     Frame,
@@ -46,7 +46,6 @@ from .limits import (
     PORT,
     UNIX_PERMISSIONS,
 )
-from .order import OrderWatch
 
 _log = logging.getLogger(__name__)
 # Bytes of one read. It is large beside a record and small beside a frame.

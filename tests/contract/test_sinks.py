@@ -7,7 +7,7 @@ import json
 import os
 import resource
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +80,8 @@ async def forward_rig(**options: Any) -> AsyncIterator[Rig]:
     await server.close()
 
 
-RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
+MakeRig = Callable[[], AbstractAsyncContextManager[Rig]]
+RIGS: dict[str, MakeRig] = {
     "stdout": stdout_rig,
     "forward": forward_rig,
     "forward key": lambda: forward_rig(shared_key="key"),
@@ -89,8 +90,8 @@ RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {
 
 
 @pytest.fixture(params=list(RIGS.values()), ids=list(RIGS))
-def make_rig(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Rig]]:
-    factory: Callable[[], AbstractAsyncContextManager[Rig]] = request.param
+def make_rig(request: pytest.FixtureRequest) -> MakeRig:
+    factory: MakeRig = request.param
     return factory
 
 
@@ -104,30 +105,6 @@ def alerts(*ids: str, tag: str = "krone.app") -> list[Alert]:
     return [Alert(i, tag, 1_700_000_000_123_456_789, {"alert_id": i, **rest}) for i in ids]
 
 
-def test_delivers_in_order(make_rig: Callable[[], AbstractAsyncContextManager[Rig]]) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            sent = alerts("a", "b", "c")
-            await rig.sink.deliver(sent[:2])
-            await rig.sink.deliver([])
-            await rig.sink.deliver(sent[2:])
-            assert rig.received() == [dict(alert.record) for alert in sent]
-
-    asyncio.run(scenario())
-
-
-def test_delivers_again_what_it_is_given_again(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            await rig.sink.deliver(alerts("a"))
-            await rig.sink.deliver(alerts("a"))
-            assert [record["alert_id"] for record in rig.received()] == ["a", "a"]
-
-    asyncio.run(scenario())
-
-
 def packed(*ids: str) -> Packed:
     entries = [msgpack.packb([1_700_000_000, {"id": i, "text": "ä"}]) for i in ids]
     return Packed("keep.app", b"".join(entries), len(ids), "".join(ids))
@@ -138,73 +115,82 @@ def ids_of(records: Sequence[dict[str, Any]]) -> list[str]:
     return [record.get("record", record)["id"] for record in records]
 
 
-def test_delivers_packed_records_in_order(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
+def play(make_rig: MakeRig, body: Callable[[Rig], Awaitable[None]]) -> None:
     async def scenario() -> None:
         async with make_rig() as rig:
-            await rig.sink.deliver_packed(packed("a", "b"))
-            await rig.sink.deliver_packed(packed("c"))
-            assert ids_of(rig.received()) == ["a", "b", "c"]
+            await body(rig)
 
     asyncio.run(scenario())
 
 
-def test_alerts_and_packed_records_at_the_same_time_do_not_mix(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            many = [str(n) for n in range(2_000)]
-            async with asyncio.TaskGroup() as group:
-                group.create_task(rig.sink.deliver(alerts(*many)))
-                group.create_task(rig.sink.deliver_packed(packed(*many)))
-            received = rig.received()
-            told = [record for record in received if "alert_id" in record]
-            assert [record["alert_id"] for record in told] == many
-            assert ids_of([record for record in received if "alert_id" not in record]) == many
+def test_delivers_in_order(make_rig: MakeRig) -> None:
+    async def body(rig: Rig) -> None:
+        sent = alerts("a", "b", "c")
+        await rig.sink.deliver(sent[:2])
+        await rig.sink.deliver([])
+        await rig.sink.deliver(sent[2:])
+        assert rig.received() == [dict(alert.record) for alert in sent]
 
-    asyncio.run(scenario())
+    play(make_rig, body)
 
 
-def test_says_so_when_the_receiver_of_packed_records_is_gone(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            await rig.sink.deliver_packed(packed("a"))
-            if (closing := rig.break_receiver()) is not None:
-                await closing
+def test_delivers_again_what_it_is_given_again(make_rig: MakeRig) -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sink.deliver(alerts("a"))
+        await rig.sink.deliver(alerts("a"))
+        assert [record["alert_id"] for record in rig.received()] == ["a", "a"]
+
+    play(make_rig, body)
+
+
+def test_delivers_packed_records_in_order(make_rig: MakeRig) -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sink.deliver_packed(packed("a", "b"))
+        await rig.sink.deliver_packed(packed("c"))
+        assert ids_of(rig.received()) == ["a", "b", "c"]
+
+    play(make_rig, body)
+
+
+def test_alerts_and_packed_records_at_the_same_time_do_not_mix(make_rig: MakeRig) -> None:
+    async def body(rig: Rig) -> None:
+        many = [str(n) for n in range(2_000)]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rig.sink.deliver(alerts(*many)))
+            group.create_task(rig.sink.deliver_packed(packed(*many)))
+        received = rig.received()
+        told = [record for record in received if "alert_id" in record]
+        assert [record["alert_id"] for record in told] == many
+        assert ids_of([record for record in received if "alert_id" not in record]) == many
+
+    play(make_rig, body)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_says_so_when_the_receiver_is_gone(make_rig: MakeRig, is_packed: bool) -> None:
+    async def body(rig: Rig) -> None:
+        async def deliver(name: str) -> None:
+            if is_packed:
+                await rig.sink.deliver_packed(packed(name))
+            else:
+                await rig.sink.deliver(alerts(name))
+
+        await deliver("a")
+        if (closing := rig.break_receiver()) is not None:
+            await closing
+        for _ in range(2):
             with pytest.raises(SinkBusy):
-                await rig.sink.deliver_packed(packed("b"))
+                await deliver("b")
 
-    asyncio.run(scenario())
-
-
-def test_says_so_when_the_receiver_is_gone(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            await rig.sink.deliver(alerts("a"))
-            if (closing := rig.break_receiver()) is not None:
-                await closing
-            for _ in range(2):
-                with pytest.raises(SinkBusy):
-                    await rig.sink.deliver(alerts("b"))
-
-    asyncio.run(scenario())
+    play(make_rig, body)
 
 
-def test_close_may_come_twice_and_unused(
-    make_rig: Callable[[], AbstractAsyncContextManager[Rig]],
-) -> None:
-    async def scenario() -> None:
-        async with make_rig() as rig:
-            await rig.sink.close()
-            await rig.sink.close()
+def test_close_may_come_twice_and_unused(make_rig: MakeRig) -> None:
+    async def body(rig: Rig) -> None:
+        await rig.sink.close()
+        await rig.sink.close()
 
-    asyncio.run(scenario())
+    play(make_rig, body)
 
 
 # --- what only the Forward sink can do

@@ -13,13 +13,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import messages_api as api
 import pytest
 from messages_api import CASE, KEY, Behaviour, MessagesAPI
 
-from fluent_krone.explain import MAX_WORDS, Answer, Case, NoAnswer
+from fluent_krone.explain import MAX_WORDS, Answer, Case, NoAnswer, Reason, checked
 from fluent_krone.explain.adapters import MAX_PAUSE_S, pause_s
 from fluent_krone.explain.adapters.messages import MessagesAdapter
 from fluent_krone.explain.ledger import Ledger, verify
@@ -101,6 +101,34 @@ def test_a_good_answer(server: MessagesAPI, ledger: Path) -> None:
         300,
     )
     assert answer.cost_usd == pytest.approx((1200 * 0.1 + 300 * 0.5) / 1e6)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"normal": ()},
+        {"path": (None, None, None), "evidence": ""},
+        {"session": (2,), "start": 0, "end": 1, "event": 0},
+        {"session": (2,) * 5000, "end": 5000, "event": 4999, "normal": ((0,) * 5000,) * 9},
+        {
+            "templates": ("", "\x00\ud800", "x" * 100_000, ""),
+            "lines": ("", "\u202e", "y" * 100_000),
+        },
+        {"may_clear": True},
+    ],
+)
+def test_an_answer_fits_its_case_and_costs_no_more_than_it_may(
+    server: MessagesAPI, ledger: Path, odd: dict[str, Any]
+) -> None:
+    case = dataclasses.replace(CASE, **odd)
+    claude = explainer(server, ledger)
+    tokens, cost = claude.most(case)
+    asyncio.run(claude.close())
+    answer = ask(server, ledger, case)
+    assert checked(answer, case) is answer
+    assert answer.input_tokens + answer.output_tokens <= tokens
+    assert answer.cost_usd <= cost
 
 
 def test_the_price_counts_what_was_cached(server: MessagesAPI, ledger: Path) -> None:
@@ -648,6 +676,7 @@ def test_a_failure_is_told_as_such(
     patience = 0.5 if reason == "timeout" else 20.0
     failed = failure(server, ledger, timeout_s=patience)
     assert (failed.reason, failed.service) == (reason, service)
+    assert str(failed) == reason and reason in get_args(Reason)
     # Perhaps not at all within half a second. Once more after a 400: without the fixed form.
     assert len(server.requests) <= (2 if failed.reason == "refused" else 1)
     assert entries(ledger)[1]["outcome"] == reason
@@ -721,10 +750,14 @@ def test_a_question_given_up_ends_in_the_ledger(server: MessagesAPI, ledger: Pat
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        server.behave(api.good)
+        assert (await claude.explain(CASE)).steps == (2,)
+        await claude.close()
         await claude.close()
 
     asyncio.run(give_up())
-    assert [entry.get("outcome") for entry in entries(ledger)] == [None, "cancelled"]
+    outcomes = [entry.get("outcome") for entry in entries(ledger)]
+    assert outcomes == [None, "cancelled", None, "answer"]
 
 
 def test_many_are_asked_at_once(server: MessagesAPI, ledger: Path) -> None:
