@@ -330,7 +330,7 @@ TABLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "speed": speed,
     "named": named_steps,
 }
-# Measured in parts of its own, by set and seed.
+# Measured part by part, by data set and seed.
 _BUDGET = "budget"
 
 

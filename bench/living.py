@@ -9,11 +9,11 @@ Parts, each with its aim:
 - `deploy`: a new version renames five steps and adds ten. In the hour after it there are at most
   five alerts, and 80 % of the faults that are found without a deploy are found then, too. A deploy
   that only removes a step is not silent, most sessions that lack nothing else are passed over, and
-  errors that nobody saw before are told, not swallowed.
+  new errors are reported, not swallowed.
 
-A bundle is fitted for each variant of the log and each seed. Seeds 0 to 18, and 20, are those that
-the rules were made with; the default is none of them. Figures add up over all variants and seeds of
-a run. A day of one of them has some ten or twenty false alarms, of which a share says little.
+A bundle is fitted for each variant of the log and each seed. The rules were made with seeds 0 to 18
+and 20, and the default is another one. Figures add up over all variants and seeds of a run: a day
+of one of them has only ten or twenty false alarms, too few for a share.
 
     python bench/living.py [--only marks alike deploy] [--variants abcd] [--seeds 19,21] [--json]
 

@@ -9,7 +9,7 @@ same template is exactly the group of lines with the same event. It is measured
 - and on the raw lines against events refined by the component that was found.
 
 Leave one out: an event's lines are left out of mining, then matched. Lines that match a template of
-other events would be taken for known ones.
+other events would wrongly count as known.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def grouping_accuracy(found: Sequence[Hashable], truth: Sequence[Hashable]) -> f
 
 
 def _leave_out(systems: dict[str, list[dict[str, str]]], count: int) -> list[str]:
-    """The events, of `count` drawn ones, of which a line matches a template of other events."""
+    """Those of `count` drawn events that have a line that matches a template of other events."""
     events = [(name, event) for name in systems for event in _events(systems[name])]
     drawn = random.Random(_SEED).sample(events, min(count, len(events)))
     swallowed = []

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def reading(count: int, lines: int) -> Callable[[], float]:
-    """A function that reads lines of so many templates, and gives the microseconds of one."""
+    """A function that reads lines of `count` templates, and gives the microseconds of one line."""
     made = random.Random(SEED)
     texts = workflow_templates(count)
     settings = InputSettings(session_key=("/req=([0-9a-f-]{36})/",))

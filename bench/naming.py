@@ -158,7 +158,7 @@ def steps_named(cascade: Cascade, sessions: Sequence[Faulty]) -> dict[str, Any]:
 
 
 def window(event: int, length: int, size: int) -> tuple[int, int]:
-    """The stretch of so many events around one of a session of `size` events.
+    """The stretch of `length` events around one event of a session of `size` events.
 
     >>> window(5, 3, 10), window(0, 3, 10), window(9, 4, 10)
     ((4, 7), (0, 3), (6, 10))

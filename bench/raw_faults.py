@@ -33,7 +33,7 @@ from fluent_krone.inputs import Event, read_labels
 
 _NS = 1_000_000_000
 _HOUR_NS = 3600 * _NS
-# A slow step takes so many times as long; a clock of seconds measures at least one of them.
+# A slow step takes this many times as long; a clock of seconds measures at least one second.
 _SLOWER = 50
 # Findings about the stream and about templates are about no session.
 _NO_SESSION = ("unseen_template", "change", "flow")
@@ -170,9 +170,9 @@ def found_share(bundle: Bundle, config: Config, logs: Sequence[Lines]) -> float:
 
 
 def slow_at_best(bundle: Bundle, hosts: Sequence[Lines], asked: float) -> float:
-    """The share of slow steps that can be told from normal ones by the gap before them, if so many
-    of 1,000 normal blocks may be flagged: fewer normal blocks have such a gap between the same two
-    steps. Whoever finds so many knows these blocks already."""
+    """The share of slow steps that differ from normal ones by the gap before them, if `asked` of
+    1,000 normal blocks may be flagged: fewer normal blocks have such a gap between the same two
+    steps. Only a detector that has seen these blocks can find more."""
     read = bundle.engine().read
     steps = [[read(b"", record)[0] for _, record in lines] for lines in hosts]
     longest: dict[tuple[int, int], list[int]] = {}

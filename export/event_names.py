@@ -207,11 +207,11 @@ def numbered_events(
     session_key: Sequence[str],
     sample: list[dict[bytes, Any]],
 ) -> list[str]:
-    """Of `names`, the fields that name what happened by a number, of which there are few.
+    """Those of `names` that say what happened by a number with few values.
 
-    A number that is the same in a whole session is that of the session: `operation_id` 17. Where
+    A number that is the same in a whole session belongs to the session: `operation_id` 17. Where
     the `first` field of the message has words, a number that counts the records of a session says
-    nothing: with the place of a step in its name, there are many times as many steps.
+    nothing: each step would be another one at each place of a session.
     """
     found = [name for name in names if name not in session_key and _is_numbered(name, sample)]
     known = _known_by_sessions(found, session_key, sample)

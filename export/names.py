@@ -1,7 +1,7 @@
 """Merges clusters of messages that differ in names: of persons, places and things.
 
-Names have one word or several, and may stand where nothing marks them as values. What tells is how
-many of them there are, and that the same ones stand in several places.
+Names have one word or several, and may stand where nothing marks them as values. They are
+recognised by their number, and because the same ones stand in several places.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(slots=True)
 class _Phrases:
-    """Clusters that are alike but for one to `_WORDS` words from one place on."""
+    """Clusters that differ only in one to `_WORDS` words from one place on."""
 
     begin: int
     # Slots behind the words.
@@ -55,7 +55,7 @@ def fold_phrases(clusters: list[list[Form]], by_sessions: bool) -> list[list[For
     """
     merging = Merging(clusters)
     names: set[str] = set()
-    # What stands behind names of one word is no part of them.
+    # What stands behind names of one word does not belong to them.
     single: set[tuple[int, int]] = set()
     found = _phrases(clusters, None)
     leads: dict[str, set[str]] = defaultdict(set)

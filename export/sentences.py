@@ -3,9 +3,9 @@
 Word lists (`words.py`) and the order of the words decide; no model is asked. A sentence is read
 in four steps:
 
-1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is no level names the
-   entity. Of pairs, `msg="…"` is the sentence; where there is none, one such as `step=debit` names
-   the action, and one such as `service=bank` the entity.
+1. Labels in front (`sshd[<*>]: `, `[HSM] `) are taken off. The first that is not a level names
+   the entity. Among pairs, `msg="…"` is the sentence; without it, a pair such as `step=debit`
+   names the action, and one such as `service=bank` the entity.
 2. The rest becomes tokens. Each token may stand for a verb, may be part of a name, or neither.
 3. The strongest verb is the action: `failed to open` opens, `starting to transfer` transfers.
 4. Without a label, the entity is the phrase before the first verb, else what stands behind the
@@ -61,7 +61,7 @@ _LETTERS = re.compile(r"[A-Za-z]{2}")
 # A value of a pair that is a name: up to three words without a wildcard.
 _A_NAME = re.compile(r"[A-Za-z]{2}[\w./:-]*(?: [\w./:-]+){0,2}")
 # Stems that lost a silent `e` before their ending: `creat|ed`, `believ|ing`.
-# Behind two vowels and behind `e` none is lost (`repeat|ed`, `enter|ed`), but for `requir|ed`,
+# After two vowels and after `e` none is lost (`repeat|ed`, `enter|ed`), except in `requir|ed`,
 # `initiat|ed`, `creat|ed` and `adher|ed`.
 _LOST_E = re.compile(
     r"(?:(?:(?<![aeiou])|(?<=qu))[aiou][rt]|(?:[iu]|cre|ine|rme)at|(?:[do]h|rf)er"

@@ -302,7 +302,7 @@ def again(messages: list[Any], number: int) -> Iterator[tuple[int, Any, bytes]]:
 
 
 def restore(setting: Setting, sessions: int) -> dict[str, Any]:
-    """How long a partition with so many open sessions takes to be taken over."""
+    """How long it takes to take over a partition with `sessions` open sessions."""
     rig = setting.rig(1)
     begin_ms = int(time.time() * 1000) - 60_000
     steps = [

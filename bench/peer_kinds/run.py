@@ -136,7 +136,7 @@ class Run:
         await self.serve()
 
     async def taken(self, at_least: int, quiet_s: float = _QUIET_S) -> None:
-        """Return when so many records have been taken, or none has come for a while."""
+        """Return when `at_least` records have been taken, or none has come for a while."""
         since = time.monotonic()
         while self.records < at_least and time.monotonic() - since < quiet_s:
             before = self.records

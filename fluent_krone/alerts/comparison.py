@@ -32,7 +32,7 @@ _MOST_CHARACTERS = 500
 # Templates whose words are remembered.
 _MOST_TEMPLATES = 4_096
 _NO_TEMPLATE = "<unknown>"
-# Share of the normal sessions: a step that comes more often is none that only odd sessions have.
+# A step that more than this share of the normal sessions have is not one of odd sessions only.
 _COMMON = 0.05
 # The mask of addresses.
 _ADDRESS = "<ip>"

@@ -250,7 +250,7 @@ class DeviationFields:
         if one.direction == "out_of_place":
             parts.append(self._before(one.instead_of))
         if one.direction == "unseen":
-            # The same as the news of the line: who marks the one has marked the other.
+            # As that of the alert about the new line: a mark on one is a mark on the other.
             parts = self._news(extra[0])
         concerned = [*extra, *missing]
         return {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..detect.bundle import Bundle
 
-# Share of the words of a line in which it may differ from the step that it is taken for.
+# A line is taken for a known step if they differ in at most this share of its words.
 _DIFFERS = 0.3
 _WILDCARD = re.compile(r"\d*<[^>]*>")
 # Lines whose step is remembered; of a hostile log, not all may be.
@@ -39,7 +39,7 @@ class Mending:
         self._is_known_normal = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._is_normal)
 
     def is_mended(self, steps: Sequence[tuple[int, str]], *, is_ended: bool) -> bool:
-        """Whether a session is normal but for its new lines; `steps` are its log keys and texts.
+        """Whether a session is normal except for its new lines; `steps` are its log keys and texts.
 
         A session under way is normal so far if nothing is decided yet.
         """
@@ -69,7 +69,7 @@ class Mending:
                 nested=lambda: nested.is_abnormal(score),
                 new_counts=lambda: is_ended and not nested.has_counts(keys),
             )
-            # Who is abnormal without an unseen pattern is so with one, and this costs less.
+            # What is abnormal without an unseen pattern is so with one, and this costs less.
             if finds_abnormal(False):
                 return False
             return not (self._has_unseen(keys, is_ended) and finds_abnormal(True))

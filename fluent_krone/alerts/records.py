@@ -355,7 +355,7 @@ class AlertMaker:
             "session": session,
             "first": first,
             "nearest": normal,
-            # Of rows as of log keys: each is a row of its own.
+            # Rows are told apart as log keys are.
             "alike": alike_runs(shown, beside),
         }
 

@@ -34,7 +34,7 @@ def severity_of(kind: str, template: str, p_value: float | None) -> Severity:
     >>> severity_of("unseen_template", "kernel panic in <*>", None)
     'error'
     """
-    # An alert about a new template is given the line itself, and there is no end of those.
+    # For an alert about a new template this is the line itself, and lines are too many to remember.
     degree_of = words_severity if kind == "unseen_template" else template_severity
     degree = SEVERITIES.index(_OF_KIND[kind]) + degree_of(template)
     if kind == "deviation" and p_value is not None and p_value < _RARE:

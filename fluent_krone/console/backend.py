@@ -24,7 +24,7 @@ from .history import History
 from .marks import Verdicts, marks_and_accepted, shown_mark
 from .rates import Rates
 
-# Who a mark of the page is by: whoever has the token, and that is all that is known.
+# Who a mark of the page is by. All that is known is that this person has the token.
 _PERSON = "live page"
 # Seconds of a day, and the longest mark that expires.
 _DAY_S = 86_400
@@ -413,8 +413,8 @@ def shadow_in_words(shadow: Mapping[str, Any]) -> dict[str, Any]:
 def _found(bundle: Bundle) -> dict[str, str]:
     """Which share of each kind of fault the bundle finds, the least first.
 
-    It was measured for some numbers of false alarms. Where the bundle's own is none of them,
-    nothing is said.
+    It was measured for some numbers of false alarms. The result is empty where the bundle's own
+    number is not among them.
     """
     column = f"{bundle.false_alarms:g} in 1,000"
     shares = {kind: found[column] for kind, found in bundle.detection.items() if column in found}

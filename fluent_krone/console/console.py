@@ -188,7 +188,7 @@ def _error(status: int, words: str) -> Response:
 
 
 def _finite(value: Any) -> Any:
-    """The value with text in place of numbers that JSON has not."""
+    """The value with text in place of numbers that JSON does not have."""
     if isinstance(value, dict):
         return {name: _finite(held) for name, held in value.items()}
     if isinstance(value, list | tuple):

@@ -17,8 +17,8 @@ from .rows import MAX_NAME, printable
 if TYPE_CHECKING:
     from .knowledge import Knowledge
 
-# Fields of a deviation that a mark needs. None of them holds a log line, but for the step of one
-# that matches no template, which is masked.
+# Fields of a deviation that a mark needs. None of them holds a log line. Only the step of a line
+# that matches no template does, and it is masked.
 _KEPT_OF_DEVIATIONS = (
     *("witness", "direction", "entity", "action", "status"),
     *("signature", "size", "templates", "entities", "teaches"),
@@ -48,9 +48,7 @@ def alert_row(alert: Alert, redact: Callable[[str], str]) -> tuple[str | int, ..
 
 
 def _masked(record: Mapping[str, Any], redact: Callable[[str], str]) -> str:
-    """An alert's sentence, masked, but for the id of a change: that one is ours, and what `accept`
-    takes.
-    """
+    """An alert's sentence, masked, except the id of a change: it is ours, and `accept` needs it."""
     said = plain(record["explanation"])
     change_id: str = record.get("change", {}).get("id", "")
     if not change_id:

@@ -326,7 +326,7 @@ class Knowledge:
             return self._db.execute(query, values).fetchall()
 
     def state(self) -> tuple[int, int]:
-        """Two numbers, at least one of which differs after any process wrote something."""
+        """Two numbers; at least one of them changes whenever any process writes something."""
         ((others,),) = self.read("PRAGMA data_version")
         return others, self._db.total_changes
 

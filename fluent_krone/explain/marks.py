@@ -8,23 +8,24 @@ A mark covers what differs, not one sequence of steps. Its scope says how much:
 - `template`: whatever is odd about the steps that deviated;
 - `entity`: whatever is odd about their entities.
 
-Some deviations are about other steps each time although the same is odd about them (the field
-`teaches`):
+Some deviations are about other steps each time, although the same thing is odd about them (the
+field `teaches`):
 
 - Combinations of steps that are rare, where each step stands where training had it as well: which
   of the steps the nearest normal session lacks is chance. A normal mark on one is a mark on all, up
   to about how odd that one was.
 - Single steps that are slow, and stretches of steps that take long as a whole where no single one
   does. One mark says that this step, or a stretch that is longest there, may take long, which tells
-  nothing of others. Marks on three different ones say that this is normal, as far as three of them
-  went. When one mark held for all long stretches, it hid slow steps that show as nothing else.
+  nothing of others. Marks on three different ones say that all of them may be slow, up to what
+  three of them reached. When one mark held for all long stretches, it hid slow steps that show as
+  nothing else.
 
-Steps that hang teach nothing. They are told at the limit, when nobody knows yet how far beyond it
-they will be: three marks would hide every session that hangs. Values do not either: an unknown one
-is no more or less odd than another.
+Steps that hang teach nothing. They are reported at the limit, when nobody knows yet how far beyond
+it they will be: three marks would hide every session that hangs. Values do not either: an unknown
+one is no more or less odd than another.
 
 An alert is silenced only if *all* its deviations are covered: a session that goes wrong in another
-way as well is told.
+way as well is reported.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ def ensure_keyed(clients: Clients, config: Config) -> None:
 
 
 def input_partitions(admin: Any, config: Config) -> int:
-    """How many partitions the topic has that is read. Raises ConfigError where there is none."""
+    """The number of partitions of the input topic. Raises ConfigError where there is no topic."""
     if not config.topic:
         raise ConfigError("topic must be given: the topic that is read")
     count = partition_count(admin, config, config.topic)

@@ -215,7 +215,7 @@ class JudgedPartition:
 class Judging:
     """What the partitions of one instance share: the bundle, its caches, and what is known.
 
-    Looks like one engine to whoever counts: `counters`, `set_aside`, `reader`, `time_offset_s`.
+    It has what is counted of one engine: `counters`, `set_aside`, `reader`, `time_offset_s`.
     """
 
     def __init__(self, bundle: Bundle, config: Config, clients: Clients) -> None:

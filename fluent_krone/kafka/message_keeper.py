@@ -243,7 +243,7 @@ class _Tags:
 
 
 def pointed(keeper: MessageKeeper, events: Iterable[FedEvent]) -> Iterator[FedEvent]:
-    """The same events; the keeper is told of each which record it is."""
+    """The same events; for each of them the keeper learns which record it is."""
     last = -1
     place = 0
     for event, message in events:

@@ -1,4 +1,4 @@
-"""Counts of what was not kept, so that whoever reads only what is kept can still count all."""
+"""Counts of what was not kept, so that a reader of the kept records can still count all of them."""
 
 from __future__ import annotations
 

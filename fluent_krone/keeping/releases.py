@@ -2,7 +2,7 @@
 
 A row is what one commit decided: which records leave, by their references, and the fields that are
 added to them. It is small beside the records, which stay where they are held until the row has been
-delivered. Whoever saves rows, and whoever delivers them, need not know what they hold.
+delivered. The code that saves rows, and the code that delivers them, need not know what they hold.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ Noted = tuple[int, Sequence[SessionKey]]
 
 
 def regexes_of(config: Config) -> list[str]:
-    """The regular expressions of `keep_always`. Raises ConfigError for what is none."""
+    """The regular expressions of `keep_always`. Raises ConfigError for one that is not valid."""
     found = []
     for item in config.keep_always or ():
         if not item.startswith("/"):

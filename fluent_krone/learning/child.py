@@ -1,7 +1,7 @@
 """Runs commands such as `fluent-krone export fit` beside the service, at a low priority.
 
-The export needs packages and memory that the service does not. So it is a process of its own, which
-ends by itself when the service is gone.
+The export needs packages and memory that the service does not need. So it runs in a process of its
+own, which ends by itself when the service is gone.
 """
 
 from __future__ import annotations

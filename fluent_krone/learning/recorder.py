@@ -94,7 +94,7 @@ class Recorder:
         self._pending_bytes = 0
 
     def close(self) -> None:
-        """Write the rest, and let go of the file."""
+        """Write the rest, and close the file."""
         self.flush()
         self._segments.close()
 

@@ -189,7 +189,7 @@ class _Run:
         return sorted((self._records[ref] for ref in refs), key=lambda record: record[0])
 
     def drop(self, candidate: Candidate) -> None:
-        """A session is not learnt from: let go of its records."""
+        """A session is not learnt from: forget its records."""
         self._let_go(candidate.refs)
 
     def _begin(self) -> None:

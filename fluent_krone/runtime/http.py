@@ -1,9 +1,9 @@
 """A small HTTP server on the service's own event loop, for metrics, health and the live page.
 
 h11 reads and writes the protocol; this module moves the bytes and limits what a client may cost.
-Each connection carries one request: whoever asks is a scraper, a probe, or a few browser tabs. The
-server runs on the loop of the service and not in a thread. So no figure changes while it is read,
-and a loop that hangs shows as what it is: there is no answer.
+Each connection carries one request, since the clients are a scraper, a probe, or a few browser
+tabs. The server runs on the loop of the service and not in a thread. So no figure changes while it
+is read, and a loop that hangs is noticed: there is no answer.
 """
 
 from __future__ import annotations

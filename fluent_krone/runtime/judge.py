@@ -28,7 +28,7 @@ _SHED_SHARE = 20
 class Judge:
     """Feeds one bundle's engine; the alerts it makes wait here for the next commit.
 
-    `turn` is held by whoever feeds the engine. A commit must not fall into somebody else's turn,
+    `turn` is a lock that is held while the engine is fed. A commit must not come in between,
     because half a chunk would become final without the other half. `own_times` looks at the events
     that are fed; judges whose streams are looked at together have the same one.
     """

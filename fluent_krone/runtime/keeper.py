@@ -43,7 +43,7 @@ from .kept import KeptChanges, KeptSaved, LeftRecords
 # Sessions are released before they are judged from this share of `keep_size` on. Above the whole,
 # nothing is read until the receiver has taken some of it.
 _FULL_SHARE = 0.9
-# Incidents of alerts that are remembered for the records of their sessions, which still come.
+# Incidents of alerts that are remembered for records of their sessions that are still to come.
 _MOST_INCIDENTS = 10_000
 _NS = 10**9
 
@@ -63,7 +63,7 @@ def check_keep(config: Config) -> None:
 
 
 class Segmented(Protocol):
-    """Where records are held, as far as it is decided here what is needed of it.
+    """The place where records are held, with what the keeper needs of it.
 
     Segments have growing numbers, and are deleted from the oldest on.
     """
@@ -279,7 +279,7 @@ class Keeper:
         self._send(fields, self._left.leave(fresh))
 
     def _drop(self, session: Session) -> None:
-        """Let go of the records of a session, but for those that are kept whatever it is."""
+        """Release the records of a session, except those that are kept whatever its verdict is."""
         refs = session.refs
         if not refs:
             return

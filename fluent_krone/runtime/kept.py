@@ -112,7 +112,7 @@ class KeptTables:
         self._confirmed = 0
 
     def load(self) -> KeptSaved:
-        """What the last process saved, but for the rows that wait."""
+        """What the last process saved, except the rows that wait."""
         with self._errors.translated():
             kinds = self.db.execute("SELECT day, kind, kept FROM kind ORDER BY rowid").fetchall()
             shared = [ref for (ref,) in self.db.execute("SELECT ref FROM shared")]

@@ -12,11 +12,11 @@ from ..errors import ConfigError
 
 Snapshot = dict[str, Any]
 
-# Where a part has the signatures of the deviations that were reported, which version 1 had not.
+# Where a part has the signatures of the deviations that were reported; version 1 had none.
 _TOLD = 12
 # Where a part had the event time of the session's first event, which is now among the times of its
 # events; the stream time at its last event, which was its deadline before; the event time of its
-# last event; its log keys; and the times of its events, which it had not.
+# last event; its log keys; and the times of its events, which version 2 did not have.
 _FIRST_NS = 5
 _SEEN = 9
 _LAST_NS = 10
@@ -30,7 +30,7 @@ def _with_told(saved: Snapshot) -> Snapshot:
 
 
 def _with_times_and_refs(saved: Snapshot) -> Snapshot:
-    """What version 2 had not: times of events, references to records, and new steps.
+    """Add what version 2 did not have: times of events, references to records, and new steps.
 
     The time of each event is taken to be that of the last one, so nothing took long so far, and no
     session was idle. Nobody holds the records of these events.

@@ -30,18 +30,18 @@ ENOUGH_RECORDS = 1_000
 # Events after which it is decided whether the bundle's templates fit. It takes more of them,
 # since a new version of a program may log new lines at its start.
 ENOUGH_EVENTS = 10_000
-# Events whose level was asked for, of which none had one, from which on it is said. Only steps
-# whose level matters are asked for it.
+# Events without any level after which a warning says so. Only steps whose level matters are looked
+# at.
 _ENOUGH_LEVELS = 100
 # Records after which counting begins anew: a stream that was put right is not held to its past.
 _SPAN = 50_000
-# Gaps that could not be judged from which on it is said that times lack their fractions. Of times
+# Gaps that could not be judged after which a warning says that times lack their fractions. Of times
 # that have them, one pair in a million is whole seconds.
 _ENOUGH_UNCERTAIN = 20
 # No zone is further away from UTC than 14 hours.
 _MOST_OFFSET_S = 14 * 3600
 _EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
-# A share from which on something is amiss with all of the stream and not with some of its sources.
+# From this share on, something is wrong with the whole stream and not with some of its sources.
 _MOST = 0.5
 # A share that no new version of a program reaches, since some of its lines stay.
 _ALL = 0.99
@@ -209,7 +209,7 @@ def _offset(offset_s: int) -> str:
 
 
 def _long_ago(offset_s: int | None, settings: InputSettings) -> str | None:
-    """Times that are none, since no log was written then."""
+    """Numbers that are not dates: they would be from years in which this log was not written."""
     if offset_s is None or offset_s * 10**9 > -FAR_BEHIND_NS:
         return None
     source = "the time that the sender gives"

@@ -39,7 +39,7 @@ _MIXED = (
     rf"(?!{IS_MASK})(?![\w.-]{{2,20}}[=:][0-9]{{1,4}}(?!\w))"
     r"(?=[^\s,;]{0,60}[0-9])(?=[^\s,;]{0,60}(?:[^\W\d_]|[!@#$%^&*]))[^\s,;]{6,}"
 )
-# Words that talk about a secret and are none: `password is required`.
+# Words that talk about a secret but are not one: `password is required`.
 _TALK = (
     r"(?!(?:not|no|invalid|valid|incorrect|correct|wrong|right|required|missing|empty|expired|too"
     r"|set|being|been|now|already|weak|strong|ok|accepted|rejected|an?|the|null|none|unknown"

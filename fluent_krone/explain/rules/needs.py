@@ -12,8 +12,8 @@ so that they cannot be forgotten or wrong when a rule is changed:
 3. Texts are compared as small letters whose digits are all "0" (`Folded`), so that `[0-9]{3}-`
    needs `000-`.
 
-4. Where a text must not follow a letter (`(?<![a-z])tan`), its word is marked: `tan` of `instance`
-   is none.
+4. Where a text must not follow a letter (`(?<![a-z])tan`), its word is marked: the `tan` in
+   `instance` does not count.
 
 What is not understood needs nothing, so its rule is always tried.
 """
@@ -32,10 +32,10 @@ _parser: Any = importlib.import_module("re._parser")
 
 # One of these words must be in a text.
 Clause = frozenset[str]
-# Possible texts of one place that are told apart. More would take longer to look for than the
+# Possible texts of one place that are kept apart. More would take longer to look for than the
 # expression itself. `first_name` and its kin are 108; `name` alone stands in many log lines.
 _MOST_TEXTS = 120
-# In a place that takes more characters than these, none is told apart.
+# A place that takes more characters than this may hold anything.
 _MOST_CHARACTERS = 4
 # Repeats that are written out.
 _MOST_REPEATS = 8
@@ -103,7 +103,7 @@ class Folded:
         self.twos = _neighbours(self.text, _TWO)
 
 
-# Words one of which a text holds, where an expression matches it.
+# A text that an expression matches holds at least one of these words.
 Need = tuple[bytes, ...]
 
 
