@@ -27,7 +27,7 @@ from ..types import Alert, Packed
 from . import BurstInlet, Delivery, Inlet
 from .bursts import burst_inlet, chunk_bytes, together
 from .forward import Chunk, ForwardDecoder, ack_bytes, encode_events, pack_message
-from .limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
+from .forward.framing import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 
 # Bytes of one read: what a pipe of the largest usual size holds.
 _READ_BYTES = 2**18

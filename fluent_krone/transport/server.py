@@ -22,6 +22,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config import default_of
 from ..errors import ProtocolError
 from . import BurstInlet, Delivery, Inlet
 from .bursts import burst_inlet, chunk_bytes, frame_bytes, together
@@ -37,15 +38,7 @@ from .forward import (
     decode_frame,
     foreign_protocol,
 )
-from .limits import (
-    HOST,
-    MAX_CONNECTIONS,
-    MAX_FRAME_BYTES,
-    MAX_INFLATED_BYTES,
-    MAX_PENDING_BYTES,
-    PORT,
-    UNIX_PERMISSIONS,
-)
+from .forward.framing import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 
 _log = logging.getLogger(__name__)
 # Bytes of one read. It is large beside a record and small beside a frame.
@@ -79,18 +72,18 @@ class ServerSettings:
     defaults are those of the parameters (`config`).
     """
 
-    host: str = HOST
-    port: int = PORT
+    host: str = default_of("bind")
+    port: int = default_of("port")
     path: str | None = None
-    permissions: int = UNIX_PERMISSIONS
+    permissions: int = default_of("unix_perm")
     shared_key: str | None = field(default=None, repr=False)
     users: Mapping[str, str] | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = None
     handshake_timeout_s: float = _HANDSHAKE_S
-    max_connections: int = MAX_CONNECTIONS
+    max_connections: int = default_of("max_connections")
     max_frame_bytes: int = MAX_FRAME_BYTES
     max_inflated_bytes: int = MAX_INFLATED_BYTES
-    max_pending_bytes: int = MAX_PENDING_BYTES
+    max_pending_bytes: int = default_of("max_pending_size")
 
 
 class ForwardServer:

@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import pytest
 from fluent.sender import FluentSender
-from inlets import ACK, FRAME, Inlet
+from frames import ACK, FRAME, Inlet
 
 from fluent_krone.errors import SinkBusy
 from fluent_krone.sink.forward import ForwardSink

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgpack
 import pytest
 from certificates import Certificates
-from inlets import ACK, FRAME, Inlet
+from frames import ACK, FRAME, Inlet
 from serving import http_get, samples, serving
 from synthetic import GOING, MESSAGES, T0
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from kafka_broker import Broker, missing
-from kafka_rides import PARTITIONS
-from kafka_rig import Rig
+from kafka_rig import PARTITIONS, Rig
 
 from fluent_krone.detect.bundle import Bundle, load_bundle
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from kafka_broker import Broker
-from kafka_rides import BEGIN_MS, PARTITIONS, rides, tail
-from kafka_rig import Rig, ids
+from kafka_rig import BEGIN_MS, PARTITIONS, Rig, ids, rides, tail
 
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle

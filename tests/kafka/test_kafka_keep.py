@@ -7,8 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from kafka_rides import BEGIN_MS, rides, tail
-from kafka_rig import Rig, kept_of
+from kafka_rig import BEGIN_MS, Rig, kept_of, rides, tail
 
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle

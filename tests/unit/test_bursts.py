@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from inlets import Inlet
+from frames import Inlet
 from service_rig import BAD, Rig, at_seconds, run
 from synthetic import GOING, NORMAL
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgpack
 
+from ...config import default_of
 from ...errors import ProtocolError
-from ..limits import MAX_FRAME_BYTES, MAX_INFLATED_BYTES
 from .compression import has_zstd, inflate
 from .entries import DIGEST_MARK, Chunk, extension, fault, unpacker
 from .headers import (
@@ -29,6 +29,9 @@ from .headers import (
 from .large import FrameTooLarge, LargeFrame, LargeReader
 from .spool import IN_MEMORY_BYTES, Run
 
+# What a frame may have unless told otherwise: the defaults of the parameters.
+MAX_FRAME_BYTES: int = default_of("max_frame_size")
+MAX_INFLATED_BYTES: int = default_of("max_inflated_size")
 # Bytes that the scanner gets at a time, so that the limit on frames is checked before much more
 # than a frame is buffered.
 _PIECE_BYTES = 2**20

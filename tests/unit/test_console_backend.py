@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fluent_krone.console.bundle_facts import shadow_in_words, shown_bundle
-
 from export.faults import KINDS
+from fluent_krone.console.backend import shadow_in_words, shown_bundle
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.fault_words import FAULTS
 
