@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgpack
 from synthetic import T0, S, lift_engine
 
 from fluent_krone.core.engine import Engine
@@ -17,6 +18,22 @@ from fluent_krone.runtime.store import Store
 from fluent_krone.types import Alert, Finding
 
 NOW = T0 + 400 * 86400 * S
+
+
+def found_over_snapshots(
+    stream: Sequence[Any], cuts: Iterable[int], new: Callable[[], Engine]
+) -> list[Finding]:
+    """What is found in a stream that is cut into chunks, with a new engine after each of them."""
+    engine = new()
+    findings: list[Finding] = []
+    for start, end in pairwise([0, *sorted(cuts), len(stream)]):
+        findings += engine.feed("app", stream[start:end], NOW)
+        findings += engine.advance(NOW)
+        saved = msgpack.packb(engine.snapshot())
+        engine = new()
+        engine.restore(msgpack.unpackb(saved, strict_map_key=False))
+        assert msgpack.packb(engine.snapshot()) == saved
+    return findings + engine.finish()
 
 
 def as_alert(finding: Finding) -> Alert:

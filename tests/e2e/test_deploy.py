@@ -154,7 +154,9 @@ def containers(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.35"])
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*MANIFESTS, DEPLOY / "kafka" / "kubernetes.yaml"], ids=lambda path: path.name
+)
 def test_manifests_follow_the_schema(path: Path, version: str) -> None:
     reason = "kubernetes-validate is not installed"
     schema = pytest.importorskip("kubernetes_validate", reason=reason)

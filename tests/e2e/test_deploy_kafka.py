@@ -7,7 +7,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
 from manifests import documents
 
 from fluent_krone.config import Config, Parser, add_flags, from_flags
@@ -25,14 +24,6 @@ def parsed(arguments: list[str]) -> Config:
     add_flags(parser, command)
     namespace: argparse.Namespace = parser.parse_args(flags)
     return from_flags(namespace, command)
-
-
-@pytest.mark.parametrize("version", ["1.30", "1.35"])
-def test_the_manifest_follows_the_schema(version: str) -> None:
-    reason = "kubernetes-validate is not installed"
-    schema = pytest.importorskip("kubernetes_validate", reason=reason)
-    for content in documents(MANIFEST):
-        schema.validate(content, version, strict=True)
 
 
 def test_the_manifests_configuration_is_accepted(tmp_path: Path) -> None:

@@ -120,48 +120,34 @@ def test_a_sender_that_goes_on_has_its_ack(run: Callable[[Story], None]) -> None
     run(story)
 
 
-def test_a_sender_that_reads_its_ack_and_closes_has_it(run: Callable[[Story], None]) -> None:
+@pytest.mark.parametrize(
+    ("end", "has_ack"),
+    [
+        ("reads its ack and closes", True),
+        ("closes with its ack unread", False),
+        ("closes before its ack", False),
+        ("resets the connection", False),
+    ],
+)
+def test_a_sender_has_its_ack_only_if_it_read_it(
+    run: Callable[[Story], None], end: str, has_ack: bool
+) -> None:
     async def story(connect: Client, inlet: Inlet) -> None:
         client = await start(connect, inlet)
-        inlet.acks[0]()
-        await asyncio.to_thread(read_ack, client)
+        if end == "resets the connection":
+            if client.family == socket.AF_UNIX:
+                pytest.skip("a Unix socket cannot be reset")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
+        if end != "closes before its ack":
+            inlet.acks[0]()
+        if has_ack:
+            await asyncio.to_thread(read_ack, client)
+        elif end == "closes with its ack unread":
+            await asyncio.sleep(0.1)
         client.close()
-        assert await known(inlet) is True
-
-    run(story)
-
-
-def test_a_sender_that_dies_with_its_ack_unread_may_lack_it(run: Callable[[Story], None]) -> None:
-    async def story(connect: Client, inlet: Inlet) -> None:
-        client = await start(connect, inlet)
+        assert await known(inlet) is has_ack
         inlet.acks[0]()
-        await asyncio.sleep(0.1)
-        client.close()
-        assert await known(inlet) is False
-
-    run(story)
-
-
-def test_a_sender_that_closes_before_its_ack_lacks_it(run: Callable[[Story], None]) -> None:
-    async def story(connect: Client, inlet: Inlet) -> None:
-        client = await start(connect, inlet)
-        client.close()
-        assert await known(inlet) is False
-        inlet.acks[0]()
-        assert inlet.senders[0].has_ack() is False
-
-    run(story)
-
-
-def test_a_sender_that_resets_the_connection_may_lack_its_ack(run: Callable[[Story], None]) -> None:
-    async def story(connect: Client, inlet: Inlet) -> None:
-        client = await start(connect, inlet)
-        if client.family == socket.AF_UNIX:
-            pytest.skip("a Unix socket cannot be reset")
-        inlet.acks[0]()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
-        client.close()
-        assert await known(inlet) is False
+        assert inlet.senders[0].has_ack() is has_ack
 
     run(story)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
-import msgpack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from store_runs import NOW, delivered_over_kills
+from store_runs import NOW, delivered_over_kills, found_over_snapshots
 from synthetic import CLOSE, OPEN, event, flow_nodes, lift_engine, make_limits
 
 from fluent_krone.types import Finding
@@ -48,16 +47,7 @@ def test_chunks_and_snapshots_change_nothing(
 
     whole = new()
     expected = flows(whole.feed("app", stream, NOW) + whole.finish())
-    engine = new()
-    findings: list[Finding] = []
-    for start, end in pairwise([0, *sorted(cuts), len(stream)]):
-        findings += engine.feed("app", stream[start:end], NOW)
-        findings += engine.advance(NOW)
-        saved = msgpack.packb(engine.snapshot())
-        engine = new()
-        engine.restore(msgpack.unpackb(saved, strict_map_key=False))
-        assert msgpack.packb(engine.snapshot()) == saved
-    assert flows(findings + engine.finish()) == expected
+    assert flows(found_over_snapshots(stream, cuts, new)) == expected
 
 
 @hypothesis_settings(max_examples=50)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
-import msgpack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from store_runs import NOW, delivered_over_kills
+from store_runs import NOW, delivered_over_kills, found_over_snapshots
 from synthetic import CLOSE, NORMAL, event, lift_engine, make_limits, step_judge
 
 from fluent_krone.types import Finding
@@ -59,16 +58,8 @@ def test_chunks_and_snapshots_change_nothing(
 ) -> None:
     whole = lift_engine(**session)
     expected = outcome(whole.feed("app", stream, NOW) + whole.finish())
-    engine = lift_engine(**session)
-    findings: list[Finding] = []
-    for start, end in pairwise([0, *sorted(cuts), len(stream)]):
-        findings += engine.feed("app", stream[start:end], NOW)
-        findings += engine.advance(NOW)
-        saved = msgpack.packb(engine.snapshot())
-        engine = lift_engine(**session)
-        engine.restore(msgpack.unpackb(saved, strict_map_key=False))
-        assert msgpack.packb(engine.snapshot()) == saved
-    assert outcome(findings + engine.finish()) == expected
+    found = found_over_snapshots(stream, cuts, lambda: lift_engine(**session))
+    assert outcome(found) == expected
 
 
 @hypothesis_settings(max_examples=60)

@@ -72,30 +72,27 @@ def test_what_was_spent_is_free_again_as_its_window_moves_on() -> None:
     assert limited.left(NOW + DAY + 2 * HOUR) == Left(1000, 1.0)
 
 
-def test_more_than_was_booked_counts_too() -> None:
-    limited = budget(tokens=1000)
-    first = limited.reserve(10, 0.0, NOW)
-    assert first
-    limited.settle(first, 1500, 0.0, NOW)
-    assert limited.left(NOW).tokens == 0
-    assert limited.reserve(1, 0.0, NOW) is None
-
-
-def test_settling_again_changes_nothing() -> None:
-    limited = budget(tokens=1000)
-    first = limited.reserve(500, 0.0, NOW)
-    assert first
-    limited.settle(first, 100, 0.0, NOW)
-    limited.settle(first, 0, 0.0, NOW)
-    assert limited.left(NOW).tokens == 900
-
-
-def test_a_service_that_reports_negative_usage_gives_nothing_back() -> None:
+@pytest.mark.parametrize(
+    ("settled", "left"),
+    [
+        # More than was booked counts too.
+        ([(1500, 0.0)], Left(0, 1.0)),
+        # Settling again changes nothing.
+        ([(100, 0.0), (0, 0.0)], Left(900, 1.0)),
+        # A service that reports negative usage gives nothing back.
+        ([(-5000, -1.0)], Left(1000, 1.0)),
+    ],
+)
+def test_what_is_left_once_a_question_is_settled(
+    settled: list[tuple[int, float]], left: Left
+) -> None:
     limited = budget(tokens=1000)
     first = limited.reserve(500, 0.0, NOW)
     assert first
-    limited.settle(first, -5000, -1.0, NOW)
-    assert limited.left(NOW) == Left(1000, 1.0)
+    for tokens, usd in settled:
+        limited.settle(first, tokens, usd, NOW)
+    assert limited.left(NOW) == left
+    assert (limited.reserve(1, 0.0, NOW) is None) == (left.tokens == 0)
 
 
 def test_a_clock_that_was_far_ahead_does_not_block_for_ever() -> None:

@@ -24,21 +24,19 @@ def test_a_chunk_is_acked_once_the_queue_is_empty(story: Any) -> None:
     story(body)
 
 
-def test_a_busy_stream_is_acked_after_so_many_records(story: Any) -> None:
+@pytest.mark.parametrize(
+    ("limit", "chunks"), [({"commit_records": 6}, ["1", "2"]), ({"commit_interval": 0.0}, ["1"])]
+)
+def test_a_busy_stream_is_acked_after_some_records_or_at_the_commit_interval(
+    story: Any, limit: dict[str, Any], chunks: list[str]
+) -> None:
     async def body(rig: Rig) -> None:
-        await rig.take("1", ("a", NORMAL[0]))
-        await rig.take("2", ("b", NORMAL[0]))
-        assert rig.acked == ["1", "2"]
+        for name in chunks:
+            assert rig.acked == []
+            await rig.take(name, (name, NORMAL[0]))
+        assert rig.acked == chunks
 
-    story(body, commit_records=6)
-
-
-def test_or_at_the_commit_interval(story: Any) -> None:
-    async def body(rig: Rig) -> None:
-        await rig.take("1", ("a", NORMAL[0]))
-        assert rig.acked == ["1"]
-
-    story(body, commit_interval=0.0)
+    story(body, **limit)
 
 
 def test_alerts_leave_with_the_commit(story: Any) -> None:

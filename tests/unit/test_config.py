@@ -85,16 +85,17 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "8mb", "1.5m", "-1", "m", "8 m", "٣"])
-def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^max_message_size: "):
-        from_strings({"max_message_size": text})
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "1_000", "ten", "1" * 5000])
-def test_counts_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^max_events: "):
-        from_strings({"max_events": text})
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("max_message_size", ("", "8mb", "1.5m", "-1", "m", "8 m", "٣")),
+        ("max_events", ("", "-1", "1.5", "1_000", "ten", "1" * 5000)),
+    ],
+)
+def test_texts_that_are_no_size_or_count(name: str, texts: tuple[str, ...]) -> None:
+    for text in texts:
+        with pytest.raises(ConfigError, match=rf"^{name}: "):
+            from_strings({name: text})
 
 
 @pytest.mark.parametrize(

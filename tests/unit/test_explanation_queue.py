@@ -275,13 +275,21 @@ def test_when_the_budget_is_spent_nobody_is_asked() -> None:
     play(body, usd=0.1)
 
 
-def test_what_a_useless_answer_cost_is_booked() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        NoAnswer("cut_off", input_tokens=1000, output_tokens=4096, cost_usd=0.04),
+        # Nobody told its price, so it is booked in full: 0.05 each.
+        NoAnswer("timeout", service=True),
+    ],
+)
+def test_what_a_useless_answer_cost_is_booked(failure: NoAnswer) -> None:
     async def body(rig: Rig) -> None:
         for i in range(10):
             await rig.sent([rig.submit(i, i)])
         assert len(rig.explainer.asked) == 2
 
-    play(body, NoAnswer("cut_off", input_tokens=1000, output_tokens=4096, cost_usd=0.04), usd=0.1)
+    play(body, failure, usd=0.1)
 
 
 def test_no_more_are_asked_at_once_than_told_and_no_more_wait() -> None:
@@ -459,15 +467,6 @@ def test_a_request_that_is_refused_for_its_own_sake_pauses_nobody() -> None:
         assert reasons == {"refused"}
 
     play(body, NoAnswer("refused"))
-
-
-def test_a_question_whose_price_nobody_told_is_booked_in_full() -> None:
-    async def body(rig: Rig) -> None:
-        for i in range(4):
-            await rig.sent([rig.submit(i, i)])
-        assert len(rig.explainer.asked) == 2  # 0.05 each
-
-    play(body, NoAnswer("timeout", service=True), usd=0.1)
 
 
 def test_an_answer_given_under_another_bundle_clears_nothing_even_if_it_was_on_its_way() -> None:

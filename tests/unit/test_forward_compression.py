@@ -1,10 +1,11 @@
-"""Chunks of gzip: many members, damage, and more than is allowed to come out."""
+"""Compressed chunks: many members, damage, and more than is allowed to come out."""
 
 from __future__ import annotations
 
 import gzip
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,36 @@ from synthetic import gzipped
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, compression, encode_events
 
 
-def test_gzip_members_in_a_row_are_one_run_of_entries() -> None:
-    members = b"".join(gzip.compress(GOOD) for _ in range(3))
-    assert list(decode(["t", members, {"compressed": "gzip"}]).events()) == [GOOD_EVENT] * 3
+@pytest.fixture(params=["gzip", "zstd"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def test_damaged_gzip_gives_what_came_out_and_one_marker() -> None:
-    for broken in (gzip.compress(GOOD)[:-3], gzip.compress(GOOD) + b"junk", b"junk"):
-        *sound, (time, marker) = decode(
-            ["t", broken, {"compressed": "gzip", "chunk": "id"}]
-        ).events()
+@pytest.fixture
+def compress(kind: str) -> Callable[[bytes], bytes]:
+    module = gzip
+    if kind == "zstd":
+        module = pytest.importorskip("zstandard")
+    packing: Callable[[bytes], bytes] = module.compress
+    return packing
+
+
+def test_members_in_a_row_are_one_run_of_entries(
+    kind: str, compress: Callable[[bytes], bytes]
+) -> None:
+    members = b"".join(compress(GOOD) for _ in range(3))
+    chunk = decode(["t", members, {"compressed": kind, "chunk": "id"}])
+    assert list(chunk.events()) == [GOOD_EVENT] * 3
+
+
+def test_a_damaged_chunk_gives_what_came_out_and_one_marker(
+    kind: str, compress: Callable[[bytes], bytes]
+) -> None:
+    whole = compress(GOOD)
+    cut = {"gzip": whole[:-3], "zstd": whole + whole[:6]}[kind]
+    for broken in (cut, whole + b"junk", b"junk"):
+        chunk = decode(["t", broken, {"compressed": kind, "chunk": "id"}])
+        *sound, (time, marker) = chunk.events()
         assert sound == ([] if broken == b"junk" else [GOOD_EVENT])
         assert time is None and marker.reason == "undecodable"
 
@@ -44,22 +65,6 @@ def test_gzip_members_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) 
     *sound, (_, marker) = decode(["t", member * 4 + gzip.compress(b"") * 9, option]).events()
     assert sound == [GOOD_EVENT] * 3
     assert marker.reason == "undecodable" and "more than 3 members" in str(marker)
-
-
-def test_zstd_frames_in_a_row_are_one_run_of_entries() -> None:
-    compress = pytest.importorskip("zstandard").compress
-    frames = b"".join(compress(GOOD) for _ in range(3))
-    chunk = decode(["t", frames, {"compressed": "zstd", "chunk": "id"}])
-    assert list(chunk.events()) == [GOOD_EVENT] * 3
-
-
-def test_damaged_zstd_gives_what_came_out_and_one_marker() -> None:
-    whole = pytest.importorskip("zstandard").compress(GOOD)
-    for broken in (whole + whole[:6], whole + b"junk", b"junk"):
-        *sound, (time, marker) = decode(["t", broken, {"compressed": "zstd"}]).events()
-        assert sound == ([] if broken == b"junk" else [GOOD_EVENT])
-        assert time is None
-        assert marker.reason == "undecodable"
 
 
 def test_zstd_bomb_is_one_marker_and_still_acked() -> None:

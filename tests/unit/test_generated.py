@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,16 +30,18 @@ def test_the_plugins_parameters_are_the_declared_ones() -> None:
     assert generate.plugin(text) == text
 
 
-def test_the_documented_parameters_are_the_declared_ones() -> None:
-    text = generate.PARAMETERS.read_text(encoding="utf-8")
-    assert generate.markdown_tables() in text, "stale: run `make generate`"
-    assert generate.parameters(text) == text
-
-
-def test_the_documented_metrics_are_the_declared_ones() -> None:
-    text = generate.METRICS.read_text(encoding="utf-8")
-    assert metric_names.markdown_table() in text, "stale: run `make generate`"
-    assert generate.measurements(text) == text
+@pytest.mark.parametrize(
+    ("page", "table", "renew"),
+    [
+        (generate.PARAMETERS, generate.markdown_tables, generate.parameters),
+        (generate.METRICS, metric_names.markdown_table, generate.measurements),
+    ],
+    ids=["parameters", "metrics"],
+)
+def test_the_documentation_has_what_is_declared(page: Path, table: Any, renew: Any) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert table() in text, "stale: run `make generate`"
+    assert renew(text) == text
 
 
 def test_lost_markers_are_told() -> None:
