@@ -32,10 +32,8 @@ async def alerts_of(rig: Rig, *entries: Any) -> list[dict[str, Any]]:
     return [record for record in found if record["kind"] == "sequence"]
 
 
-def test_the_usual_fields_of_the_first_record_are_shown(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift)
-        await rig.service.start()
+def test_the_usual_fields_of_the_first_record_are_shown(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         [alert] = await alerts_of(rig, events(BAD))
         assert alert["context"] == {
             "kubernetes.pod_name": "web-1",
@@ -43,36 +41,29 @@ def test_the_usual_fields_of_the_first_record_are_shown(lift: Bundle) -> None:
             "host": "a",
         }
         assert "context_odd" not in alert
-        await rig.service.close()
 
-    run(story)
+    story(body)
 
 
-def test_an_early_alert_shows_where_the_odd_event_came_from_if_that_differs(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, alert_fields=("user", "$.kubernetes.pod_name"))
-        await rig.service.start()
+def test_an_early_alert_shows_where_the_odd_event_came_from_if_that_differs(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         first = events((OPEN, OPENED, GOING, STUCK), user=b"ann")
         [alert] = await alerts_of(rig, first, events((CLOSE,), 9, user=b"bob"))
         assert alert["decided"] == "early"
         assert alert["context"] == {"user": "ann", "kubernetes.pod_name": "web-1"}
         assert alert["context_odd"] == {"user": "bob", "kubernetes.pod_name": "web-1"}
-        await rig.service.close()
 
-    run(story)
+    story(body, alert_fields=("user", "$.kubernetes.pod_name"))
 
 
-def test_lines_have_their_times(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift)
-        await rig.service.start()
+def test_lines_have_their_times(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         [alert] = await alerts_of(rig, events(BAD))
         assert len(alert["lines"]) == len(alert["line_times"]) > 0
         at = dict(zip(alert["lines"], alert["line_times"], strict=True))
         assert at[MESSAGES[STUCK]] == "2023-11-14T22:13:23.000Z"
-        await rig.service.close()
 
-    run(story)
+    story(body)
 
 
 def with_levels(keys: tuple[int, ...], at: int = 0) -> list[Any]:
@@ -83,23 +74,18 @@ def with_levels(keys: tuple[int, ...], at: int = 0) -> list[Any]:
     return found
 
 
-def test_lines_have_their_levels(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift)
-        await rig.service.start()
+def test_lines_have_their_levels(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         [alert] = await alerts_of(rig, with_levels(BAD))
         at = dict(zip(alert["lines"], alert["line_levels"], strict=True))
         assert at.pop(MESSAGES[STUCK]) == "error"
         assert set(at.values()) == {"info"}
-        await rig.service.close()
 
-    run(story)
+    story(body)
 
 
-def test_a_header_says_the_level_as_a_field_does(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, line_format=r"^(?<level>\w+) (?<message>.*)$")
-        await rig.service.start()
+def test_a_header_says_the_level_as_a_field_does(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         found = events(BAD)
         for key, (_, record) in zip(BAD, found, strict=True):
             level = b"WARN " if key == STUCK else b"DEBUG "
@@ -107,9 +93,8 @@ def test_a_header_says_the_level_as_a_field_does(lift: Bundle) -> None:
         [alert] = await alerts_of(rig, found)
         at = dict(zip(alert["lines"], alert["line_levels"], strict=True))
         assert (at[MESSAGES[STUCK]], at[MESSAGES[GOING]]) == ("warning", "debug")
-        await rig.service.close()
 
-    run(story)
+    story(body, line_format=r"^(?<level>\w+) (?<message>.*)$")
 
 
 def test_events_that_were_held_back_have_their_context_and_levels(

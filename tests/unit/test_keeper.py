@@ -65,10 +65,8 @@ async def finished(rig: Rig) -> None:
     await rig.service.close()
 
 
-def test_only_the_records_of_abnormal_sessions_come_back_all_and_in_order(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL)
-        await rig.service.start()
+def test_only_the_records_of_abnormal_sessions_come_back_all_and_in_order(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         lines = [*ride_of("good", NORMAL[0]), *ride_of("bad", BAD), ("bad", CLOSE, 9)]
         await take(rig, chunk_of("one", *sorted(lines, key=lambda line: line[2])))
         await finished(rig)
@@ -78,13 +76,11 @@ def test_only_the_records_of_abnormal_sessions_come_back_all_and_in_order(lift: 
         assert {r["krone.kept"] for r in records(rig.receiver)} == {"abnormal"}
         assert len({r["krone.record_id"] for r in records(rig.receiver)}) == 5
 
-    run(story)
+    story(body, **ONLY_ABNORMAL)
 
 
-def test_the_rest_of_a_session_follows_its_early_alert_with_each_commit(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL, commit_interval=0.0)
-        await rig.service.start()
+def test_the_rest_of_a_session_follows_its_early_alert_with_each_commit(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         await take(rig, chunk_of("one", *ride_of("bad", BAD), ("bad", CLOSE, 9)))
         await settle(lambda: len(records(rig.receiver)) == 5)
         before = told(rig.receiver)
@@ -96,17 +92,15 @@ def test_the_rest_of_a_session_follows_its_early_alert_with_each_commit(lift: Bu
         await finished(rig)
         assert len(records(rig.receiver)) == 7
 
-    run(story)
+    story(body, **ONLY_ABNORMAL, commit_interval=0.0)
 
 
 def sequence_alerts(rig: Rig) -> list[Any]:
     return [a.record for a in rig.receiver.alerts if a.record["kind"] == "sequence"]
 
 
-def test_records_stay_as_they_came_but_for_the_fields_that_are_added(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL)
-        await rig.service.start()
+def test_records_stay_as_they_came_but_for_the_fields_that_are_added(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         odd = {"raw": b"\xff\x00", "big": 2**63, "nested": {"a": [1, None, 1.5]}, "n": -1}
         chunk = chunk_of("one", *ride_of("bad", BAD), **odd)
         await take(rig, chunk)
@@ -126,7 +120,7 @@ def test_records_stay_as_they_came_but_for_the_fields_that_are_added(lift: Bundl
             assert {name: record[name] for name in record if name not in added} == own
             assert list(record)[: len(own)] == list(own)
 
-    run(story)
+    story(body, **ONLY_ABNORMAL)
 
 
 def entries_of(packed: Any) -> list[bytes]:
@@ -142,10 +136,8 @@ def entries_of(packed: Any) -> list[bytes]:
     return found
 
 
-def test_of_each_kind_of_normal_session_the_first_few_of_a_day_are_kept(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, keep=True, keep_per_kind=2, keep_share=0.0)
-        await rig.service.start()
+def test_of_each_kind_of_normal_session_the_first_few_of_a_day_are_kept(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         names = [f"{kind}{n}" for kind in (0, 1) for n in range(4)]
         lines = [line for name in names for line in ride_of(name, NORMAL[int(name[0])])]
         await take(rig, chunk_of("one", *lines))
@@ -154,13 +146,11 @@ def test_of_each_kind_of_normal_session_the_first_few_of_a_day_are_kept(lift: Bu
         assert {r["krone.kept"] for r in records(rig.receiver)} == {"kind"}
         assert rig.service.counters["records_dropped"] == 2 * (len(NORMAL[0]) + len(NORMAL[1]))
 
-    run(story)
+    story(body, keep=True, keep_per_kind=2, keep_share=0.0)
 
 
-def test_a_share_of_the_others_is_kept_and_says_for_how_many_it_stands(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, keep=True, keep_per_kind=0, keep_share=0.5)
-        await rig.service.start()
+def test_a_share_of_the_others_is_kept_and_says_for_how_many_it_stands(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         await take(
             rig, chunk_of("one", *((f"r{n}", key, n) for n in range(60) for key in NORMAL[0]))
         )
@@ -169,16 +159,12 @@ def test_a_share_of_the_others_is_kept_and_says_for_how_many_it_stands(lift: Bun
         assert 15 < len(kept) < 45
         assert {r["krone.sampled"] for r in records(rig.receiver)} == {2}
 
-    run(story)
+    story(body, keep=True, keep_per_kind=0, keep_share=0.5)
 
 
 @pytest.mark.parametrize(("outside", "kept"), [("keep", 1), ("drop", 0)])
-def test_records_of_no_session_leave_at_once_or_never(
-    lift: Bundle, outside: str, kept: int
-) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL, keep_outside=outside)
-        await rig.service.start()
+def test_records_of_no_session_leave_at_once_or_never(story: Any, outside: str, kept: int) -> None:
+    async def body(rig: Rig) -> None:
         stray = msgpack.packb([T0 // S, {"message": "nobody's line"}])
         broken = msgpack.packb([T0 // S, "no map"])
         await take(rig, Chunk("app", stray + broken, "one", 2))
@@ -187,31 +173,27 @@ def test_records_of_no_session_leave_at_once_or_never(
         assert len(found) == kept
         assert all(r["message"] == "nobody's line" for r in found)
 
-    run(story)
+    story(body, **ONLY_ABNORMAL, keep_outside=outside)
 
 
 @pytest.mark.parametrize(
     "rule", [{"keep_always": ("/is open/",), "keep_level": "none"}, {"keep_level": "error"}]
 )
 def test_some_records_of_normal_sessions_are_kept_whatever_the_verdict(
-    lift: Bundle, rule: dict[str, Any]
+    story: Any, rule: dict[str, Any]
 ) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL, **rule)
-        await rig.service.start()
+    async def body(rig: Rig) -> None:
         await take(rig, chunk_of("one", ("a", OPEN, 0), level="info"))
         await take(rig, chunk_of("two", ("a", OPENED, 1), level="ERROR"))
         await take(rig, chunk_of("three", ("a", CLOSE, 2), level="info"))
         await finished(rig)
         assert [(r["at"], r["krone.kept"]) for r in records(rig.receiver)] == [(1, "always")]
 
-    run(story)
+    story(body, **ONLY_ABNORMAL, **rule)
 
 
-def test_what_was_not_kept_is_counted_in_an_event_of_its_own(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL, keep_summary=30.0, idle_timeout=5.0)
-        await rig.service.start()
+def test_what_was_not_kept_is_counted_in_an_event_of_its_own(story: Any, lift: Bundle) -> None:
+    async def body(rig: Rig) -> None:
         await take(rig, chunk_of("one", *ride_of("a", NORMAL[0]), *ride_of("b", NORMAL[1], 10)))
         rig.service._committer.commit()
         await take(rig, chunk_of("two", ("c", OPEN, 60)))
@@ -227,22 +209,19 @@ def test_what_was_not_kept_is_counted_in_an_event_of_its_own(lift: Bundle) -> No
         }
         assert by_step[b"lift", b"move", b"arrived"] == 1
         assert by_step[b"gate", b"open", b"asked"] == 2
-        await rig.service.close()
 
-    run(story)
+    story(body, **ONLY_ABNORMAL, keep_summary=30.0, idle_timeout=5.0)
 
 
-def test_at_the_end_the_rest_of_what_was_not_kept_is_counted(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL, keep_summary=3600.0)
-        await rig.service.start()
+def test_at_the_end_the_rest_of_what_was_not_kept_is_counted(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         await take(rig, chunk_of("one", *ride_of("a", NORMAL[0]), *ride_of("bad", BAD)))
         await finished(rig)
         [packed] = [packed for packed in rig.receiver.packed if packed.tag == "keep.summary"]
         [(_, event)] = Chunk("", packed.entries).events()
         assert event[b"records"] == len(NORMAL[0])
 
-    run(story)
+    story(body, **ONLY_ABNORMAL, keep_summary=3600.0)
 
 
 def test_after_a_kill_nothing_is_lost_and_ids_are_the_same(lift: Bundle, store_path: str) -> None:
@@ -295,17 +274,15 @@ def test_a_row_that_is_delivered_twice_has_the_same_ids(lift: Bundle, store_path
     run(story)
 
 
-def test_equal_records_of_chunks_without_an_id_have_ids_of_their_own(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL)
-        await rig.service.start()
+def test_equal_records_of_chunks_without_an_id_have_ids_of_their_own(story: Any) -> None:
+    async def body(rig: Rig) -> None:
         for _ in range(2):
             await take(rig, chunk_of(None, *ride_of("bad", BAD)))
         await finished(rig)
         ids = [r["krone.record_id"] for r in records(rig.receiver)]
         assert len(ids) == len(set(ids)) == 8
 
-    run(story)
+    story(body, **ONLY_ABNORMAL)
 
 
 def test_a_full_spool_releases_the_oldest_sessions_and_drops_none(
@@ -367,10 +344,10 @@ def test_without_a_receiver_a_full_spool_stops_the_reading(lift: Bundle, store_p
     run(story)
 
 
-def test_annotated_records_leave_at_once_with_what_was_read_in_them(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, annotate=True)
-        await rig.service.start()
+def test_annotated_records_leave_at_once_with_what_was_read_in_them(
+    story: Any, lift: Bundle
+) -> None:
+    async def body(rig: Rig) -> None:
         chunk = chunk_of("one", ("a", OPEN, 0), ("a", GOING, 1))
         stray = msgpack.packb([T0 // S, {"message": "nobody's line"}])
         await take(rig, Chunk("app", chunk.entries + stray, "one", 3))
@@ -382,9 +359,8 @@ def test_annotated_records_leave_at_once_with_what_was_read_in_them(lift: Bundle
         assert second["krone.template"] == "lift: going to floor <num>"
         assert second["krone.session"] == "a"
         assert third == {"message": "nobody's line"}
-        await rig.service.close()
 
-    run(story)
+    story(body, annotate=True)
 
 
 @pytest.mark.parametrize(
@@ -425,10 +401,8 @@ def test_what_was_held_is_delivered_even_if_nothing_is_kept_any_more(
     run(story)
 
 
-def test_another_bundle_goes_on_with_the_records_that_are_held(lift: Bundle) -> None:
-    async def story() -> None:
-        rig = Rig(lift, **ONLY_ABNORMAL)
-        await rig.service.start()
+def test_another_bundle_goes_on_with_the_records_that_are_held(story: Any, lift: Bundle) -> None:
+    async def body(rig: Rig) -> None:
         await take(rig, chunk_of("one", *ride_of("bad", BAD[:2]), *ride_of("worse", BAD)))
         await take(rig, chunk_of("two", ("worse", CLOSE, 9)))
         await rig.service.reload(lift)
@@ -442,15 +416,13 @@ def test_another_bundle_goes_on_with_the_records_that_are_held(lift: Bundle) -> 
             *[("worse", at) for at in (0, 1, 2, 3, 9, 10)],
         ]
 
-    run(story)
+    story(body, **ONLY_ABNORMAL)
 
 
 def test_while_the_spool_cannot_be_written_nothing_is_fed_or_acked(
-    lift: Bundle, store_path: str, monkeypatch: pytest.MonkeyPatch
+    story: Any, store_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
-        rig = Rig(lift, store=store_path, **ONLY_ABNORMAL)
-        await rig.service.start()
+    async def body(rig: Rig) -> None:
         keeper = rig.service._judge.keeper
         assert keeper is not None
         segments = keeper.spool._segments
@@ -475,7 +447,7 @@ def test_while_the_spool_cannot_be_written_nothing_is_fed_or_acked(
         await finished(rig)
         assert rig.acked == ["one"]
 
-    run(story)
+    story(body, store=store_path, **ONLY_ABNORMAL)
 
 
 def shared_chunk(chunk_id: str, key: int, at: int, *rides: str) -> Chunk:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_rig import Rig, run, settle
+from service_rig import Rig, settle
 from synthetic import CLOSE, GOING, OPEN, OPENED, STUCK, S, ride
 
 from fluent_krone.commands import knowledge as commands
-from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError, KroneError
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says, Target, targets_of
@@ -365,13 +364,11 @@ def early_again(extra: Sequence[int]) -> list[int]:
 
 @pytest.mark.parametrize("scope", ["deviation", "pattern"])
 def test_a_mark_on_an_early_alert_holds_for_what_was_seen_then(
-    lift: Bundle, store_path: str, scope: Scope
+    story: Any, store_path: str, scope: Scope
 ) -> None:
     """A session that begins like a marked one and then goes wrong further is told at its end."""
 
-    async def story() -> None:
-        rig = Rig(lift, store=store_path, novelty_interval=1e6)
-        await rig.service.start()
+    async def body(rig: Rig) -> None:
         await feed(rig, "first", early_again([]))
         [early] = sequences(rig)
         assert early.record["decided"] == "early"
@@ -389,9 +386,8 @@ def test_a_mark_on_an_early_alert_holds_for_what_was_seen_then(
             (["worse"], "end")
         ]
         assert rig.service.stats()["alerts_muted"] >= 2
-        await rig.service.close()
 
-    run(story)
+    story(body, store=store_path, novelty_interval=1e6)
 
 
 async def feed(rig: Rig, name: str, keys: Sequence[int]) -> None:

@@ -101,10 +101,8 @@ def test_after_a_restart(lift: Bundle, store_path: str, answer: bool | None) -> 
     run(whole)
 
 
-def test_ids_whose_ack_arrived_leave_the_store(lift: Bundle, store_path: str) -> None:
-    async def whole() -> None:
-        rig = Rig(lift, store=store_path, commit_interval=0.0)
-        await rig.service.start()
+def test_ids_whose_ack_arrived_leave_the_store(story: Any, store_path: str) -> None:
+    async def body(rig: Rig) -> None:
         sender = Sender()
         for number in range(10):
             await rig.service.take(chunk(chunk_id=f"{number:0128x}"), lambda: None, sender)
@@ -113,7 +111,6 @@ def test_ids_whose_ack_arrived_leave_the_store(lift: Bundle, store_path: str) ->
         store = rig.service._storage.store
         assert store is not None
         assert store._db.execute("SELECT count(*) FROM chunk").fetchone() == (0,)
-        await rig.service.close()
 
-    run(whole)
+    story(body, store=store_path, commit_interval=0.0)
     assert Path(store_path).exists()
