@@ -1,7 +1,8 @@
-"""Messages with fields added, in each form that records have; all else stays as it came.
+"""Messages with fields added, in each form that records have, and copies of those set aside.
 
-`pack` turns fields into bytes, of which several can be joined, and `with_fields` adds them to a
-message. Where the form has no place for fields (`text`), they become headers.
+All else of a message stays as it came. `pack` turns fields into bytes, and several of these can be
+joined; `with_fields` adds them to a message. Where the form has no place for fields (`text`), they
+become headers.
 """
 
 from __future__ import annotations

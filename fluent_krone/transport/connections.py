@@ -1,4 +1,4 @@
-"""What each client of the TCP input may cost: connections, memory, and warnings in our log."""
+"""What each client of the TCP input may cost, and whether its chunks overtake each other."""
 
 from __future__ import annotations
 
