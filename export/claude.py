@@ -142,7 +142,7 @@ class ClaudeExtractor:
         if len(asked) >= self.batch_from:
             ask = self._ask_batch
         chunks = [asked[i : i + PER_REQUEST] for i in range(0, len(asked), PER_REQUEST)]
-        with self._client(key) as client:
+        with anthropic.Anthropic(**self._options(key, anthropic.DefaultHttpxClient)) as client:
             for chunk, answer in ask(client, chunks):
                 answered: dict[str, Steps] = {}
                 reason = "no sensible answer"
@@ -155,30 +155,17 @@ class ClaudeExtractor:
                 known |= answered
         return failures
 
-    def _client(self, key: str | None) -> anthropic.Anthropic:
-        return anthropic.Anthropic(
-            api_key=key,
-            base_url=self.base_url,
-            timeout=self.timeout_s,
-            max_retries=self.retries,
-            open_telemetry=False,
+    def _options(self, key: str | None, http_client: Callable[..., Any]) -> dict[str, Any]:
+        """What a client of the service is made with, on this kind of HTTP client."""
+        return {
+            "api_key": key,
+            "base_url": self.base_url,
+            "timeout": self.timeout_s,
+            "max_retries": self.retries,
+            "open_telemetry": False,
             # A redirect would take the templates and the key to another host.
-            http_client=anthropic.DefaultHttpxClient(
-                follow_redirects=False, mounts=proxy_mounts(self.base_url)
-            ),
-        )
-
-    def _async_client(self, key: str | None) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(
-            api_key=key,
-            base_url=self.base_url,
-            timeout=self.timeout_s,
-            max_retries=self.retries,
-            open_telemetry=False,
-            http_client=anthropic.DefaultAsyncHttpxClient(
-                follow_redirects=False, mounts=proxy_mounts(self.base_url)
-            ),
-        )
+            "http_client": http_client(follow_redirects=False, mounts=proxy_mounts(self.base_url)),
+        }
 
     def _ask_each(
         self, client: anthropic.Anthropic, chunks: list[list[str]]
@@ -202,7 +189,8 @@ class ClaudeExtractor:
         in_a_row = 0
         failed: _Failed | None = None
         running: list[asyncio.Task[str]] = []
-        async with self._async_client(key) as client:
+        options = self._options(key, anthropic.DefaultAsyncHttpxClient)
+        async with anthropic.AsyncAnthropic(**options) as client:
             for number, chunk in enumerate(chunks):
                 if failed and (failed.final or in_a_row >= _GIVE_UP_AFTER):
                     await _cancel(running)

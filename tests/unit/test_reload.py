@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from synthetic import ROWS, write_lift_bundle
 
+from fluent_krone.commands.running import BundleWatch
 from fluent_krone.detect.bundle import Bundle, bundle_files, load_bundle
 from fluent_krone.errors import ConfigError
-from fluent_krone.runtime.reload import BundleWatch
 
 
 class Taken:
