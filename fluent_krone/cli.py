@@ -38,6 +38,12 @@ from .commands.parser import Commands
 from .config import Parser
 from .errors import KroneError, reason_of
 
+# In the order in which `--help` lists their commands.
+_MODULES = (
+    *(demo, export, replay, check_config, serve, kafka, report, incidents, knowledge),
+    *(accept, explain, ledger, bundles, refit, plugin_dir, pipe),
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
@@ -83,18 +89,7 @@ def _declared() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"fluent-krone {__version__}")
     commands = Commands(parser)
-    demo.add(commands)
-    commands.add_parser(
-        "export", help="fit a model bundle to a log file (see `fluent-krone export --help`)"
-    )
-    for module in (replay, check_config, serve, kafka, report):
-        module.add(commands)
-    for group in (incidents, knowledge):
-        group.add_commands(commands.add_parser)
-    accept.add(commands)
-    for group in (explain, ledger, bundles):
-        group.add_commands(commands.add_parser)
-    for module in (refit, plugin_dir, pipe):
+    for module in _MODULES:
         module.add(commands)
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
@@ -12,7 +11,8 @@ from ..core.listing import numbered
 from ..explain.accepted import accept, accepted_rows, is_known, take_back
 from ..explain.knowledge import Knowledge
 from ..explain.rows import MAX_NAME, printable, to_ms
-from .parser import Commands, add_place, knowledge_path, user_name
+from .knowledge import opened
+from .parser import Commands, add_place, user_name
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
 
 def run(flags: argparse.Namespace) -> int:
     """Accept, take back, or list."""
-    with contextlib.closing(Knowledge(knowledge_path(flags), existing=True)) as knowledge:
+    with opened(flags) as knowledge:
         if not flags.names:
             _list(knowledge, as_json=flags.json)
             return 0

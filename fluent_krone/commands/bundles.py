@@ -11,13 +11,13 @@ from ..errors import KroneError
 from ..learning.bundles import BundleFolder, Kept
 from ..learning.refit import SHADOW
 from ..learning.shadow import Shadow
-from .parser import AddParser, CommandGroup
+from .parser import Commands
 
 
-def add_commands(add_parser: AddParser) -> None:
-    """Add `bundles` and its commands to the command line."""
-    group = CommandGroup(
-        add_parser, "bundles", "list, swap and roll back the bundles that a service has learnt"
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = commands.group(
+        "bundles", "list, swap and roll back the bundles that a service has learnt"
     )
     command = group.add("list", _list, "list the bundles of a directory, the oldest first")
     _add_directory(command)

@@ -8,7 +8,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from ..config import Config, add_flags, from_flags, may_use_proxy
+from ..config import Config, from_flags, may_use_proxy
 from ..errors import KroneError
 from ..explain import Case, NoAnswer
 from ..explain.adapters import Adapter, Envelope, ServiceFailure
@@ -18,7 +18,7 @@ from ..explain.redact import plain, redactor
 from ..explain.reply import Reading, Unusable, read_reply
 from ..runtime.secrets import api_key
 from ..runtime.wiring import check_explainer, explaining_model, prices_of
-from .parser import AddParser, CommandGroup
+from .parser import Commands
 
 # Seconds to wait for a connection: a machine that is there answers within one.
 _CONNECT_S = 3.0
@@ -38,14 +38,15 @@ _CASE = Case(
 )
 
 
-def add_commands(add_parser: AddParser) -> None:
-    """Add `explain` and its command to the command line."""
-    group = CommandGroup(add_parser, "explain", "check the model that explains alerts")
-    command = group.add(
-        "check", _check, "ask the model one made-up question, and show each stage of it"
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = commands.group("explain", "check the model that explains alerts")
+    group.add(
+        "check",
+        _check,
+        "ask the model one made-up question, and show each stage of it",
+        parameters_of="serve",
     )
-    add_flags(command, "serve")
-    command.usage = f"{command.prog} [OPTION ...]"
 
 
 def reachable(url: str) -> str | None:

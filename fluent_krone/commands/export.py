@@ -6,6 +6,14 @@ import importlib
 import sys
 from pathlib import Path
 
+from .parser import Commands
+
+
+def add(commands: Commands) -> None:
+    """Declare the command. Its arguments are not parsed here; see `run`."""
+    summary = "fit a model bundle to a log file (see `fluent-krone export --help`)"
+    commands.add("export", lambda flags: run([]), summary)
+
 
 def run(arguments: list[str]) -> int:
     """Run an export command.

@@ -5,25 +5,21 @@ while the service runs.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from ..core.listing import numbered
 from ..explain.alert_rows import ReportedIncident, reported_incidents
-from ..explain.knowledge import Knowledge
-from .knowledge import where_parser
-from .parser import AddParser, knowledge_path, sentence
+from .knowledge import opened
+from .parser import Commands, add_place
 
 
-def add_commands(add_parser: AddParser) -> None:
-    """Add `incidents` to the command line."""
+def add(commands: Commands) -> None:
+    """Declare the command."""
     summary = "list incidents, the newest first, as their last events reported them"
-    command = add_parser(
-        "incidents", help=summary, description=sentence(summary), parents=[where_parser()]
-    )
-    command.set_defaults(command=run)
+    command = commands.add("incidents", run, summary)
+    add_place(command)
     command.add_argument("--json", action="store_true", help="print JSON, one line for each")
     command.add_argument(
         "--most", type=int, default=100, metavar="N", help="how many are listed (default 100)"
@@ -35,8 +31,7 @@ def add_commands(add_parser: AddParser) -> None:
 
 def run(flags: argparse.Namespace) -> int:
     """Print the incidents."""
-    path = knowledge_path(flags)
-    with contextlib.closing(Knowledge(path, existing=True)) as knowledge:
+    with opened(flags) as knowledge:
         found = reported_incidents(knowledge, flags.most)
     if flags.state is not None:
         found = [one for one in found if one.incident["state"] == flags.state]

@@ -17,64 +17,59 @@ from ..explain.knowledge import ALERTS_KEPT, Knowledge
 from ..explain.marks import Marks, Says
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
-from .parser import AddParser, CommandGroup, add_place, knowledge_path, user_name
+from .parser import Commands, Run, add_place, knowledge_path, user_name
 
 # What a command is given, in words; `_normalised` reads it.
 _NAME_HELP = "an alert_id, an incident_id, or a signature (the field pattern of alerts)"
 
 
-def add_commands(add_parser: AddParser) -> None:
-    """Add `knowledge` and its commands to the command line."""
-    group = CommandGroup(
-        add_parser, "knowledge", "show, correct and share what persons and models said about alerts"
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = commands.group(
+        "knowledge", "show, correct and share what persons and models said about alerts"
     )
     _add_lookups(group)
     _add_corrections(group)
     _add_exchange(group)
 
 
-def _add_lookups(group: CommandGroup) -> None:
-    where = [where_parser()]
-    command = group.add("list", _list, "list what persons and models said", parents=where)
+def _add_lookups(group: Commands) -> None:
+    command = _added(group, "list", _list, "list what persons and models said")
     _add_json_flag(command)
-    command = group.add(
-        "show", _show, "show all that is known about an alert or a signature", parents=where
-    )
+    command = _added(group, "show", _show, "show all that is known about an alert or a signature")
     _add_name(command)
     _add_json_flag(command)
 
 
-def _add_corrections(group: CommandGroup) -> None:
-    where = [where_parser()]
+def _add_corrections(group: Commands) -> None:
     summary = "say that an alert is normal or abnormal; alerts that are normal are no longer sent"
-    command = group.add("mark", _mark, summary, parents=where)
+    command = _added(group, "mark", _mark, summary)
     _add_name(command)
     command.add_argument(
         "verdict", choices=("normal", "abnormal"), help="what you say about the alert"
     )
     _add_mark_flags(command, is_expiry_required=False)
-    command = group.add("mute", _mark, "do not send such alerts for some time", parents=where)
+    command = _added(group, "mute", _mark, "do not send such alerts for some time")
     _add_name(command)
     command.set_defaults(verdict="normal")
     _add_mark_flags(command, is_expiry_required=True)
     summary = "delete what a person said about an alert or a signature"
-    command = group.add("unmark", _unmark, summary, parents=where)
+    command = _added(group, "unmark", _unmark, summary)
     _add_name(command)
     _add_scope(command, "delete marks of this scope only (default: all on this alert)")
     summary = "delete what a model said about a signature, or all that it said; it is asked again"
-    command = group.add("forget", _forget, summary, parents=where)
+    command = _added(group, "forget", _forget, summary)
     command.add_argument(
         "name", metavar="ALERT_ID|PATTERN", type=_normalised, nargs="?", help=_NAME_HELP
     )
     command.add_argument("--model", metavar="NAME", help="all answers of this model")
 
 
-def _add_exchange(group: CommandGroup) -> None:
-    where = [where_parser()]
-    command = group.add("export", _export, "write all of it as JSON lines, for Git", parents=where)
+def _add_exchange(group: Commands) -> None:
+    command = _added(group, "export", _export, "write all of it as JSON lines, for Git")
     command.add_argument("file", metavar="FILE", type=Path, help="the file to write")
     summary = "import an exported file, all of it or nothing"
-    command = group.add("import", _import, summary, parents=where)
+    command = _added(group, "import", _import, summary)
     command.add_argument("file", metavar="FILE", type=Path, help="what `export` wrote")
     command = group.add("merge", _merge, "merge two exported files into one")
     command.add_argument("files", metavar="FILE", type=Path, nargs=2, help="what `export` wrote")
@@ -83,11 +78,11 @@ def _add_exchange(group: CommandGroup) -> None:
     )
 
 
-def where_parser() -> argparse.ArgumentParser:
-    """Options that all commands share; one of them says where the knowledge file is."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_place(parser)
-    return parser
+def _added(group: Commands, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
+    """The parser of a new command that is told where the knowledge file is."""
+    command = group.add(name, run, summary)
+    add_place(command)
+    return command
 
 
 def _add_name(command: argparse.ArgumentParser) -> None:
@@ -145,7 +140,7 @@ def _duration(text: str) -> float:
 
 def _list(flags: argparse.Namespace) -> int:
     now_s = time.time()
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         said = [row for row in knowledge.rows() if not isinstance(row, Accepted)]
         patterns = dict.fromkeys(row.pattern for row in said)
         entries = [Entry.of(knowledge, pattern) for pattern in patterns]
@@ -165,7 +160,7 @@ def _list(flags: argparse.Namespace) -> int:
 
 def _show(flags: argparse.Namespace) -> int:
     now_s = time.time()
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         entry = Entry.of(knowledge, pattern)
         last = knowledge.seen(pattern)
@@ -182,7 +177,7 @@ def _mark(flags: argparse.Namespace) -> int:
     if flags.lasting is not None:
         until = now_s + flags.lasting
     says = Says(verdict=flags.verdict, by=flags.by or user_name(), note=flags.note, until=until)
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         marks = Marks(knowledge)
         scope = flags.scope or _scope_of(knowledge, marks, flags)
         if scope == "pattern":
@@ -227,7 +222,7 @@ def _unmark(flags: argparse.Namespace) -> int:
     scopes = SCOPES
     if flags.scope is not None:
         scopes = (flags.scope,)
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         deleted = list(_deleted(knowledge, flags.name, pattern, scopes))
     if not deleted:
@@ -259,11 +254,11 @@ def _forget(flags: argparse.Namespace) -> int:
     if (flags.name is None) == (flags.model is None):
         raise KroneError("name either an alert or a signature, or a model with --model")
     if flags.model is not None:
-        with _open(flags) as knowledge:
+        with opened(flags) as knowledge:
             forgotten = knowledge.forget_model(flags.model)
         print(f"{numbered(forgotten, 'answer')} of model {flags.model} deleted")
         return 0
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         pattern = _pattern(knowledge, flags.name)
         if not knowledge.forget(pattern):
             raise KroneError(f"no model said anything about signature {pattern}")
@@ -275,7 +270,7 @@ def _forget(flags: argparse.Namespace) -> int:
 
 
 def _export(flags: argparse.Namespace) -> int:
-    with _open(flags) as knowledge:
+    with opened(flags) as knowledge:
         rows = knowledge.rows()
     write_rows(flags.file, rows)
     print(f"{numbered(len(rows), 'row')} written to {flags.file}")
@@ -306,7 +301,8 @@ def _merge(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _open(flags: argparse.Namespace) -> contextlib.closing[Knowledge]:
+def opened(flags: argparse.Namespace) -> contextlib.closing[Knowledge]:
+    """The knowledge file that the options name, which must exist."""
     return contextlib.closing(Knowledge(knowledge_path(flags), existing=True))
 
 

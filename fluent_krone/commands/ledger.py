@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from ..core.listing import numbered
-from .parser import AddParser, CommandGroup
+from .parser import Commands
 
 
-def add_commands(add_parser: AddParser) -> None:
-    """Add `ledger` and its command to the command line."""
-    group = CommandGroup(add_parser, "ledger", "check what was sent to a model")
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = commands.group("ledger", "check what was sent to a model")
     command = group.add(
         "verify", _verify, "check that no line of a ledger was changed, removed or added"
     )

@@ -7,26 +7,26 @@ import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..config import Parser, add_flags, from_flags
 from ..errors import KroneError
 
-# `add_parser` of an ArgumentParser's sub-parsers.
-AddParser = Callable[..., argparse.ArgumentParser]
 # What a command runs: it takes the parsed flags and returns the exit code.
 Run = Callable[[argparse.Namespace], int]
 
 
 class Commands:
-    """The commands of `fluent-krone`, in the order in which `--help` lists them."""
+    """The commands of a parser, in the order in which `--help` lists them.
+
+    Abbreviated options are errors: an option that is added later must not change what they mean.
+    """
 
     def __init__(self, parser: Parser) -> None:
         self._added = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(self, name: str, run: Run, summary: str, *, parameters_of: str | None = None) -> Parser:
         """Declare a command; `parameters_of` names the one whose parameters are its flags."""
-        command: Parser = self._added.add_parser(name, help=summary, description=sentence(summary))
+        command = self._parser(name, summary)
         command.set_defaults(command=run)
         if parameters_of is not None:
             # A usage line with some eighty options would hide what the groups below it show.
@@ -34,33 +34,18 @@ class Commands:
             add_flags(command, parameters_of)
         return command
 
-    def add_parser(self, name: str, **options: Any) -> Any:
-        """Declare a command that has commands of its own, as argparse does it."""
-        return self._added.add_parser(name, **options)
+    def group(self, name: str, summary: str) -> Commands:
+        """Declare a command such as `knowledge`; `knowledge list` is added to what this returns."""
+        return Commands(self._parser(name, summary))
+
+    def _parser(self, name: str, summary: str) -> Parser:
+        return self._added.add_parser(name, help=summary, description=_sentence(summary))
 
 
-class CommandGroup:
-    """A command such as `knowledge`, to which commands such as `knowledge list` are added.
-
-    Abbreviated options are errors: an option that is added later must not change what they mean.
-    """
-
-    def __init__(self, add_parser: AddParser, name: str, summary: str) -> None:
-        group = add_parser(name, help=summary, description=sentence(summary))
-        commands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
-        self._add_parser: AddParser = commands.add_parser
-
-    def add(self, name: str, run: Run, summary: str, **options: Any) -> argparse.ArgumentParser:
-        """The parser of a new command. `run` is put into the flag `command`, as cli.py expects."""
-        parser = self._add_parser(name, help=summary, description=sentence(summary), **options)
-        parser.set_defaults(command=run)
-        return parser
-
-
-def sentence(summary: str) -> str:
+def _sentence(summary: str) -> str:
     """What a command does, as `--help` of the command itself begins with it.
 
-    >>> sentence("list incidents, the newest first")
+    >>> _sentence("list incidents, the newest first")
     'List incidents, the newest first.'
     """
     return f"{summary[0].upper()}{summary[1:]}."

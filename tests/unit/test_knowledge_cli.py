@@ -4,7 +4,6 @@ refuse.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from fluent_krone.commands import knowledge, ledger
+from fluent_krone.commands.parser import Commands
+from fluent_krone.config import Parser
 from fluent_krone.errors import KroneError
 from fluent_krone.explain import Answer, Case
 from fluent_krone.explain.knowledge import Knowledge
@@ -61,10 +62,10 @@ def store(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    knowledge.add_commands(commands.add_parser)
-    ledger.add_commands(commands.add_parser)
+    parser = Parser()
+    commands = Commands(parser)
+    knowledge.add(commands)
+    ledger.add(commands)
     flags = parser.parse_args([str(argument) for argument in arguments])
     return int(flags.command(flags))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sqlite3
@@ -16,6 +15,8 @@ from service_rig import Rig, settle
 from synthetic import CLOSE, GOING, OPEN, OPENED, STUCK, S, ride
 
 from fluent_krone.commands import knowledge as commands
+from fluent_krone.commands.parser import Commands
+from fluent_krone.config import Parser
 from fluent_krone.errors import ConfigError, KroneError
 from fluent_krone.explain.knowledge import Knowledge
 from fluent_krone.explain.marks import Marks, Says, Target, targets_of
@@ -409,8 +410,8 @@ def sequences(rig: Rig) -> list[Alert]:
 
 
 def command(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    commands.add_commands(parser.add_subparsers().add_parser)
+    parser = Parser()
+    commands.add(Commands(parser))
     flags = parser.parse_args(["knowledge", *map(str, arguments)])
     return int(flags.command(flags))
 
