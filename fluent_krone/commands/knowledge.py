@@ -14,7 +14,7 @@ from ..core.listing import numbered
 from ..errors import ConfigError, KroneError
 from ..explain.accepted import Accepted
 from ..explain.knowledge import ALERTS_KEPT, Knowledge
-from ..explain.marks import Marks, Says
+from ..explain.marks import Marks, Says, Target
 from ..explain.rows import SCOPES, Merged, Scope, merge, read_rows, write_rows
 from .entries import Entry, mark_in_words, note_in_words, row_as_json
 from .parser import Commands, Run, add_place, knowledge_path, user_name
@@ -181,7 +181,7 @@ def _mark(flags: argparse.Namespace) -> int:
         marks = Marks(knowledge)
         scope = flags.scope or _scope_of(knowledge, marks, flags)
         if scope == "pattern":
-            _mark_pattern(knowledge, flags, says, now_s)
+            _mark_pattern(knowledge, marks, flags, says, now_s)
             return 0
         made = marks.mark(flags.name, scope, says, now_s)
     effect = "alerts with them say so"
@@ -202,13 +202,13 @@ def _scope_of(knowledge: Knowledge, marks: Marks, flags: argparse.Namespace) -> 
 
 
 def _mark_pattern(
-    knowledge: Knowledge, flags: argparse.Namespace, says: Says, now_s: float
+    knowledge: Knowledge, marks: Marks, flags: argparse.Namespace, says: Says, now_s: float
 ) -> None:
     pattern = flags.name
     if not flags.pattern:
         pattern = _pattern(knowledge, flags.name)
-    before = knowledge.said(pattern, now_s)
-    mark = knowledge.mark(pattern, says.verdict, says.note, says.by, says.until, now_s)
+    before = marks.on({"pattern": pattern}, now_s)
+    mark = marks.mark_pattern(pattern, says, now_s)
     known = numbered(knowledge.count_seen(pattern), "alert")
     effect = "its alerts say so"
     if mark.verdict == "normal":
@@ -239,13 +239,13 @@ def _deleted(
     knowledge: Knowledge, name: str, pattern: str, scopes: Iterable[Scope]
 ) -> Iterator[tuple[str, str]]:
     """Delete the marks on an alert, or the one with this name; scope and name of each."""
+    marks = Marks(knowledge)
     for scope in scopes:
         if scope == "pattern":
-            if knowledge.unmark(pattern):
-                yield "pattern", pattern
+            for mark in marks.unmark([Target("pattern", pattern, "")]):
+                yield "pattern", mark.pattern
             continue
         with contextlib.suppress(ConfigError):
-            marks = Marks(knowledge)
             for mark in marks.unmark(marks.targets(name, scope)):
                 yield mark.scope, mark.pattern
 

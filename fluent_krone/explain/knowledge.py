@@ -23,22 +23,17 @@ from typing import Any
 from ..errors import ConfigError, StoreDamaged, StoreError
 from ..sqlite import Errors, alone, connect, set_aside, transaction
 from ..types import Alert
-from . import Answer, Case, Said, checked
+from . import Answer, Case, checked
 from .accepted import TABLES, accepted_rows, note_changes
 from .alert_rows import alert_row
 from .redact import plain, redactor
 from .rows import (
-    MAX_NAME,
     Learned,
     Mark,
     Merged,
     Row,
-    checked_mark,
-    iso_ms,
     merge,
-    printable,
     sort_key,
-    to_ms,
 )
 
 _log = logging.getLogger(__name__)
@@ -127,10 +122,8 @@ class Knowledge:
     written. `redact` masks sentences of alerts before they are written.
 
     >>> knowledge = Knowledge(None)
-    >>> pattern = "ab" * 16
-    >>> mark = knowledge.mark(pattern, "normal", "a disk was swapped", "ada", until=200, now_s=100)
-    >>> knowledge.said(pattern, 199.0) == mark, knowledge.said(pattern, 200.0)
-    (True, None)
+    >>> knowledge.rows(), knowledge.pattern_of("ab" * 16)
+    ([], None)
     """
 
     def __init__(
@@ -156,46 +149,6 @@ class Knowledge:
     def masked(self, text: str) -> str:
         """A text that may quote a log line, as it may stand in this file."""
         return self._redact(plain(text))
-
-    # --- what a person said
-
-    def said(self, pattern: str, now_s: float) -> Mark | None:
-        """The person's mark on the pattern, unless it has expired."""
-        mark = self._mark(pattern)
-        if mark is None or not mark.holds(now_s):
-            return None
-        return mark
-
-    def mark(
-        self, pattern: str, verdict: Said, note: str, by: str, until: float | None, now_s: float
-    ) -> Mark:
-        """Set a person's mark, in place of an earlier one; it is on disk when this returns.
-
-        `until` and `now_s` are seconds since 1970; with `until` None the mark never expires.
-        """
-        until_ms = None
-        if until is not None:
-            until_ms = to_ms(until)
-            if until <= now_s:
-                raise ConfigError(f"a mark must expire later than now, got {iso_ms(until_ms)}")
-        with self.transaction(durable=True) as db:
-            last = "SELECT about FROM alert WHERE pattern = ? ORDER BY n DESC LIMIT 1"
-            about = db.execute(last, (pattern,)).fetchone() or ("",)
-            mark = Mark(
-                pattern=pattern,
-                verdict=verdict,
-                note=printable(note),
-                by=printable(by, MAX_NAME),
-                at_ms=to_ms(now_s),
-                until_ms=until_ms,
-                about=about[0],
-            )
-            put(db, checked_mark(mark))
-        return mark
-
-    def unmark(self, pattern: str) -> bool:
-        """Delete a person's mark; returns whether there was one."""
-        return self._delete(Mark, pattern)
 
     # --- what a model said
 
@@ -235,7 +188,8 @@ class Knowledge:
 
     def forget(self, pattern: str) -> bool:
         """Delete a model's answer, so that the model is asked again; whether there was one."""
-        return self._delete(Learned, pattern)
+        with self.transaction(durable=True) as db:
+            return db.execute("DELETE FROM model WHERE pattern = ?", (pattern,)).rowcount > 0
 
     def forget_model(self, model: str) -> int:
         """Delete all answers of a model; returns how many there were."""
@@ -291,7 +245,8 @@ class Knowledge:
 
     def row_of(self, pattern: str) -> tuple[Mark | None, Learned | None]:
         """What a person and what a model said of the pattern; a mark may have expired."""
-        return self._mark(pattern), self._learned(pattern)
+        marks = self.read("SELECT * FROM person WHERE pattern = ?", pattern)
+        return next((Mark(*row) for row in marks), None), self._learned(pattern)
 
     def take(self, rows: Iterable[Row]) -> Merged:
         """Merge rows into what is known, all or none; they are on disk when this returns."""
@@ -388,11 +343,6 @@ class Knowledge:
                 reason = found.splitlines()[-1]
                 raise StoreDamaged(f"knowledge {self.path} can't be read: {reason}")
 
-    def _mark(self, pattern: str) -> Mark | None:
-        for row in self.read("SELECT * FROM person WHERE pattern = ?", pattern):
-            return Mark(*row)
-        return None
-
     def _learned(self, pattern: str) -> Learned | None:
         for row in self.read("SELECT * FROM model WHERE pattern = ?", pattern):
             return self._restored(row)
@@ -407,11 +357,6 @@ class Knowledge:
             raise StoreDamaged(
                 f"knowledge {self.path} can't be read: the steps of pattern {row[0]} are damaged"
             ) from None
-
-    def _delete(self, kind: type[Row], pattern: str) -> bool:
-        with self.transaction(durable=True) as db:
-            deleted = db.execute(f"DELETE FROM {kind.who} WHERE pattern = ?", (pattern,))
-            return deleted.rowcount > 0
 
 
 def put(db: sqlite3.Connection, row: Row) -> None:

@@ -163,6 +163,12 @@ class Marks:
         """Mark an alert, or an incident by its id, at a scope. Raises ConfigError if unknown."""
         return self.set(self.targets(name, scope), says, now_s)
 
+    def mark_pattern(self, pattern: str, says: Says, now_s: float) -> Mark:
+        """Mark a pattern, no alert of which needs to be known."""
+        record = self._recalled(pattern) or {"about": ""}
+        [mark] = self.set([Target("pattern", pattern, record["about"])], says, now_s)
+        return mark
+
     def concerning(self, record: Mapping[str, Any]) -> list[Mark]:
         """All marks on anything about an alert, the oldest first; some may have expired."""
         targets = [target for scope in SCOPES for target in targets_of(record, scope)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kafka_broker import Broker
 from kafka_rig import Rig, ids
+from marking import mark
 from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, write_lift_bundle
 
 from fluent_krone.config import Config
@@ -124,7 +125,7 @@ def test_a_mark_that_is_shared_silences_the_signature_at_each_instance(
     before = patterns(rig)
     assert len(set(before)) == 1
     knowledge = Knowledge(None)
-    knowledge.mark(before[0], "normal", "known", "ada", until=None, now_s=time.time())
+    mark(knowledge, before[0], "normal", "known", "ada", until=None, now_s=time.time())
     write_rows(tmp_path / "rows.jsonl", knowledge.rows())
     assert "shared 1 " in share(rig, "--rows", str(tmp_path / "rows.jsonl"))
     time.sleep(2)  # the instance looks twice a second

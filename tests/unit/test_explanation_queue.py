@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marking import mark
 
 from fluent_krone.explain import Answer, Case, NoAnswer
 from fluent_krone.explain.budget import Budget
@@ -361,7 +362,7 @@ def test_an_answer_of_another_bundle_is_used_where_it_fits_but_clears_nothing() 
 
 def test_what_a_person_calls_normal_is_not_sent_and_not_asked() -> None:
     async def body(rig: Rig) -> None:
-        rig.knowledge.mark(pattern(0), "normal", "known", "ada", NOW + 1, NOW)
+        mark(rig.knowledge, pattern(0), "normal", "known", "ada", NOW + 1, NOW)
         assert not rig.explanations.admit(alert(1), case())
         assert rig.explainer.asked == []
         assert rig.explanations.stats()["alerts_muted"] == 1
@@ -373,7 +374,7 @@ def test_a_persons_word_counts_for_alerts_that_wait_already() -> None:
     async def body(rig: Rig) -> None:
         rig.explainer.may.clear()
         waiting = rig.submit(1)
-        rig.knowledge.mark(pattern(0), "normal", "", "ada", None, NOW)
+        mark(rig.knowledge, pattern(0), "normal", "", "ada", None, NOW)
         rig.explainer.may.set()
         assert await rig.sent([waiting]) == [None]
 
@@ -382,7 +383,7 @@ def test_a_persons_word_counts_for_alerts_that_wait_already() -> None:
 
 def test_what_a_person_calls_abnormal_is_told_so_and_no_model_clears_it() -> None:
     async def body(rig: Rig) -> None:
-        rig.knowledge.mark(pattern(0), "abnormal", "the north lift again", "ada", None, NOW)
+        mark(rig.knowledge, pattern(0), "abnormal", "the north lift again", "ada", None, NOW)
         (sent,) = await rig.sent([rig.submit(1, may_clear=True)])
         assert sent is not None
         assert sent.record["explained_by"] == "person"
@@ -395,7 +396,7 @@ def test_what_a_person_calls_abnormal_is_told_so_and_no_model_clears_it() -> Non
 
 def test_a_mark_that_has_expired_says_nothing() -> None:
     async def body(rig: Rig) -> None:
-        rig.knowledge.mark(pattern(0), "normal", "", "ada", NOW - 1, NOW - 2)
+        mark(rig.knowledge, pattern(0), "normal", "", "ada", NOW - 1, NOW - 2)
         (sent,) = await rig.sent([rig.submit(1)])
         assert sent is not None
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marking import mark, said, unmark
 
 from fluent_krone.errors import ConfigError, StoreDamaged, StoreError
 from fluent_krone.explain import Answer, Case, NoAnswer, Said
@@ -108,9 +109,10 @@ def child(path: Path, code: str) -> subprocess.Popen[str]:
     start = """
         import sys
         from pathlib import Path
-        sys.path.insert(0, "tests/unit")
+        sys.path[:0] = ["tests", "tests/unit"]
         from fluent_krone.explain.budget import Budget
         from fluent_krone.explain.knowledge import Knowledge
+        from marking import mark, unmark
         from test_knowledge import A, B, NOW, answer, case
         knowledge = Knowledge(Path(sys.argv[1]))
     """
@@ -141,22 +143,22 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def test_a_mark_stands_until_it_expires() -> None:
     knowledge = Knowledge(None)
-    assert knowledge.said(A, NOW) is None
-    mark = knowledge.mark(A, "normal", "rope was changed", "ada", NOW + 60, NOW)
-    assert knowledge.said(A, NOW + 59.9) == mark
-    assert (mark.verdict, mark.note, mark.by) == ("normal", "rope was changed", "ada")
-    assert knowledge.said(A, NOW + 60) is None
-    assert knowledge.said(B, NOW) is None
+    assert said(knowledge, A, NOW) is None
+    made = mark(knowledge, A, "normal", "rope was changed", "ada", NOW + 60, NOW)
+    assert said(knowledge, A, NOW + 59.9) == made
+    assert (made.verdict, made.note, made.by) == ("normal", "rope was changed", "ada")
+    assert said(knowledge, A, NOW + 60) is None
+    assert said(knowledge, B, NOW) is None
 
 
 def test_a_person_may_change_their_mind() -> None:
     knowledge = Knowledge(None)
-    knowledge.mark(A, "normal", "", "ada", NOW + 60, NOW)
-    later = knowledge.mark(A, "abnormal", "", "bob", None, NOW + 1)
-    assert knowledge.said(A, NOW + 10**9) == later
-    assert knowledge.unmark(A)
-    assert knowledge.said(A, NOW) is None
-    assert not knowledge.unmark(A)
+    mark(knowledge, A, "normal", "", "ada", NOW + 60, NOW)
+    later = mark(knowledge, A, "abnormal", "", "bob", None, NOW + 1)
+    assert said(knowledge, A, NOW + 10**9) == later
+    assert unmark(knowledge, A)
+    assert said(knowledge, A, NOW) is None
+    assert not unmark(knowledge, A)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_mark_that_makes_no_sense_is_refused(changes: dict[str, Any], complain
         "now_s": NOW,
     }
     with pytest.raises(ConfigError, match=complaint):
-        knowledge.mark(**wanted | changes)
+        mark(knowledge, **wanted | changes)
     assert knowledge.rows() == []
 
 
@@ -235,19 +237,19 @@ def test_what_is_no_answer_is_never_kept(bad: dict[str, Any]) -> None:
 
 def test_a_model_does_not_touch_what_a_person_said() -> None:
     knowledge = Knowledge(None)
-    mark = knowledge.mark(A, "normal", "", "ada", None, NOW)
+    made = mark(knowledge, A, "normal", "", "ada", None, NOW)
     knowledge.learn(case(), answer(), NOW + 1)
     knowledge.recall(case(bundle_hash="two"))
     knowledge.forget(A)
-    assert knowledge.said(A, NOW + 2) == mark
+    assert said(knowledge, A, NOW + 2) == made
 
 
 def test_words_can_be_shown_and_stored_whatever_they_hold(tmp_path: Path) -> None:
     knowledge = Knowledge(None)
     knowledge.learn(case(), answer(summary="a\x1b[2Jb\udc80c\u202ed", check="\n"), NOW)
-    knowledge.mark(A, "abnormal", "two\nlines \udcff", "ada", None, NOW)
-    mark, learned = knowledge.row_of(A)
-    assert mark and mark.note == "two lines  "
+    mark(knowledge, A, "abnormal", "two\nlines \udcff", "ada", None, NOW)
+    made, learned = knowledge.row_of(A)
+    assert made and made.note == "two lines  "
     assert learned and learned.summary == "a [2Jb c d"
     write_rows(tmp_path / "out", knowledge.rows())
     assert read_rows(tmp_path / "out") == knowledge.rows()
@@ -269,13 +271,13 @@ def test_an_alert_leads_to_its_pattern() -> None:
     [seen] = knowledge.seen(A)
     assert (seen.tag, seen.session, seen.about) == ("app", "ride 7, x", "Lift → ride")
     assert seen.at_ms == NOW * 1000
-    assert knowledge.mark(A, "normal", "", "ada", None, NOW).about == "Lift → ride"
+    assert mark(knowledge, A, "normal", "", "ada", None, NOW).about == "Lift → ride"
 
 
 def test_a_pattern_without_alerts_is_known_by_what_was_said_of_it() -> None:
     knowledge = Knowledge(None)
     knowledge.learn(case(), answer(), NOW)
-    knowledge.mark(B, "normal", "", "ada", None, NOW)
+    mark(knowledge, B, "normal", "", "ada", None, NOW)
     assert (knowledge.pattern_of(A), knowledge.pattern_of(B)) == (A, B)
 
 
@@ -301,14 +303,14 @@ def test_a_repeated_alert_counts_once() -> None:
 
 def test_it_is_there_after_a_restart_and_its_owners_alone(path: Path) -> None:
     knowledge = Knowledge(path)
-    mark = knowledge.mark(A, "normal", "", "ada", None, NOW)
+    made = mark(knowledge, A, "normal", "", "ada", None, NOW)
     knowledge.learn(case(pattern=B), answer(), NOW)
     knowledge.alerted([alert("1")])
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
     knowledge.close()
     knowledge.close()
     again = Knowledge(path)
-    assert again.said(A, NOW) == mark
+    assert said(again, A, NOW) == made
     assert again.recall(case(pattern=B))
     assert again.pattern_of("1") == A
     again.close()
@@ -316,11 +318,11 @@ def test_it_is_there_after_a_restart_and_its_owners_alone(path: Path) -> None:
 
 def test_a_mark_of_another_process_is_seen_at_once(path: Path) -> None:
     knowledge = Knowledge(path)
-    assert knowledge.said(A, NOW) is None
-    end(child(path, 'knowledge.mark(A, "normal", "", "ada", None, NOW)'))
-    assert knowledge.said(A, NOW)
-    end(child(path, "knowledge.unmark(A)"))
-    assert knowledge.said(A, NOW) is None
+    assert said(knowledge, A, NOW) is None
+    end(child(path, 'mark(knowledge, A, "normal", "", "ada", None, NOW)'))
+    assert said(knowledge, A, NOW)
+    end(child(path, "unmark(knowledge, A)"))
+    assert said(knowledge, A, NOW) is None
     knowledge.close()
 
 
@@ -329,7 +331,7 @@ def test_readers_wait_for_nobody_and_writers_say_so(path: Path) -> None:
     knowledge.learn(case(), answer(), NOW)
     writer = child(path, 'with knowledge.transaction():\n    print("writing", flush=True); input()')
     assert told(writer) == "writing"
-    assert knowledge.said(A, NOW) is None
+    assert said(knowledge, A, NOW) is None
     assert knowledge.recall(case())
     assert knowledge.recall(case(bundle_hash="two"))  # though its new bundle can't be noted now
     with pytest.raises(StoreError, match="is being written by another process"):
@@ -385,7 +387,7 @@ def fork_marking(path: Path, pattern: str, start: int, go: int) -> int:
         os.close(go)
         os.read(start, 1)
         knowledge = Knowledge(path)
-        knowledge.mark(pattern, "normal", "", "ada", None, NOW)
+        mark(knowledge, pattern, "normal", "", "ada", None, NOW)
         knowledge.close()
         os._exit(0)
     finally:
@@ -396,7 +398,7 @@ def test_a_kill_takes_nothing_that_was_written(path: Path) -> None:
     code = """
         for number in range(10**6):
             knowledge.learn(case(pattern=f"{number:032x}"), answer(), NOW)
-            knowledge.mark(f"{number:032x}", "normal", "", "ada", None, NOW)
+            mark(knowledge, f"{number:032x}", "normal", "", "ada", None, NOW)
             print(number, flush=True)
     """
     count = 0
@@ -411,7 +413,7 @@ def test_a_kill_takes_nothing_that_was_written(path: Path) -> None:
         knowledge = Knowledge(path)
         for number in range(count):
             assert knowledge.recall(case(pattern=f"{number:032x}"))
-            assert knowledge.said(f"{number:032x}", NOW)
+            assert said(knowledge, f"{number:032x}", NOW)
         knowledge.close()
     assert not path.with_name(path.name + ".unreadable").exists()
 
@@ -428,7 +430,7 @@ def test_a_damaged_file_is_set_aside_and_told(
     assert path.read_bytes() == damaged
     knowledge = Knowledge(path)
     assert knowledge.rows() == []
-    knowledge.mark(A, "normal", "", "ada", None, NOW)
+    mark(knowledge, A, "normal", "", "ada", None, NOW)
     knowledge.close()
     [line] = caplog.messages
     assert line.startswith(
@@ -544,8 +546,8 @@ def test_a_persons_word_wins_whatever_models_say(rows: list[Row]) -> None:
     knowledge.take(rows)
     for pattern in {row.pattern for row in rows if isinstance(row, Mark)}:
         latest = max(row.at_ms for row in rows if isinstance(row, Mark) and row.pattern == pattern)
-        mark = knowledge.said(pattern, NOW)
-        assert mark and mark.at_ms == latest
+        made = said(knowledge, pattern, NOW)
+        assert made and made.at_ms == latest
 
 
 @given(ROWS)
@@ -574,7 +576,7 @@ def test_what_is_exported_names_no_session(path: Path) -> None:
     knowledge = Knowledge(None)
     knowledge.alerted([alert("f" * 32)])
     knowledge.learn(case(), answer(), NOW)
-    knowledge.mark(A, "normal", "known fault", "ada", NOW + 86400, NOW)
+    mark(knowledge, A, "normal", "known fault", "ada", NOW + 86400, NOW)
     write_rows(path, knowledge.rows())
     text = path.read_text()
     assert not any(secret in text for secret in ("f" * 32, "ride 7", "Mrs Doe"))

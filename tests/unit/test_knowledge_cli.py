@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from marking import mark, said
 
 from fluent_krone.commands import knowledge, ledger
 from fluent_krone.commands.parser import Commands
@@ -76,7 +77,7 @@ def knowledge_of(store: Path) -> Knowledge:
 
 def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service = knowledge_of(store)
-    assert service.said(A, time.time()) is None
+    assert said(service, A, time.time()) is None
     assert (
         run(
             "knowledge",
@@ -92,7 +93,7 @@ def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[st
         )
         == 0
     )
-    mark = service.said(A, time.time() + 10**9)
+    mark = said(service, A, time.time() + 10**9)
     assert mark and (mark.verdict, mark.note, mark.by, mark.until_ms) == (
         "normal",
         "rope test",
@@ -104,7 +105,7 @@ def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[st
         == f"signature {A} is normal by ada: its alerts are no longer sent (1 alert until now)\n"
     )
     assert run("knowledge", "mark", A, "abnormal", "--by", "bob", "--store", store) == 0
-    mark = service.said(A, time.time())
+    mark = said(service, A, time.time())
     assert mark and mark.verdict == "abnormal"
     assert capsys.readouterr().out.endswith("this replaces: normal by ada (rope test)\n")
     service.close()
@@ -113,10 +114,10 @@ def test_an_alert_is_marked_normal(store: Path, capsys: pytest.CaptureFixture[st
 def test_an_alert_is_muted_for_some_time(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("knowledge", "mute", ALERT.upper(), "--for", "7d", "--store", store) == 0
     service, now = knowledge_of(store), time.time()
-    mark = service.said(A, now)
+    mark = said(service, A, now)
     assert mark and mark.verdict == "normal" and mark.by
-    assert service.said(A, now + 7 * 86400 - 60)
-    assert service.said(A, now + 7 * 86400 + 60) is None
+    assert said(service, A, now + 7 * 86400 - 60)
+    assert said(service, A, now + 7 * 86400 + 60) is None
     assert " until 20" in capsys.readouterr().out
     service.close()
 
@@ -146,7 +147,7 @@ def test_an_unknown_alert_is_told_and_not_marked(store: Path) -> None:
         ):
             run("knowledge", *command, "--store", store)
     assert run("knowledge", "mark", "--pattern", B, "normal", "--store", store) == 0
-    assert knowledge_of(store).said(B, time.time())
+    assert said(knowledge_of(store), B, time.time())
 
 
 def test_what_is_known_is_listed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +195,7 @@ def test_what_is_known_is_listed(store: Path, capsys: pytest.CaptureFixture[str]
 
 def test_all_of_one_pattern_is_shown(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service = knowledge_of(store)
-    service.mark(A, "normal", "rope test", "ada", NOW + 60, NOW)
+    mark(service, A, "normal", "rope test", "ada", NOW + 60, NOW)
     service.close()
     assert run("knowledge", "show", ALERT, "--store", store) == 0
     assert capsys.readouterr().out.splitlines() == [
