@@ -62,8 +62,9 @@ _SHADOW = {
 
 
 class ServiceBackend:
-    """The running service as the live page sees it. Implements `console.Backend`.
+    """The running service as the live page sees it. All values can be written as JSON.
 
+    Methods raise KroneError with a sentence for the reader when they cannot do what was asked.
     `history` remembers the incidents, `rates` the last hour.
     """
 
@@ -121,7 +122,11 @@ class ServiceBackend:
     def incidents(
         self, words: str, state: str, order: str, after: str, count: int
     ) -> dict[str, Any]:
-        """Incidents that hold the words, in an order: newest first, where it is unknown."""
+        """Incidents that hold the words, after one of them: `incidents` (no more than `count`),
+        `next` (what to give as `after`, or None) and `total`.
+
+        They come in an `order`: newest first, where it is unknown.
+        """
         unread = self._unread()
         live = self._service.incidents.open
 
@@ -149,7 +154,7 @@ class ServiceBackend:
         return {"incidents": shown, "next": following, "total": total}
 
     def incident(self, incident_id: str) -> dict[str, Any]:
-        """One incident with its first alert, the marks that concern it, and possible scopes."""
+        """One `incident` with its leading `alert`, the `marks` that concern it, and `scopes`."""
         found = self._history.incident(incident_id)
         if found is None:
             raise KroneError(f"there is no incident {incident_id}, or it is too long ago")
@@ -164,12 +169,12 @@ class ServiceBackend:
         return {"incident": shown, "alert": alert, "marks": marks, "scopes": scopes}
 
     def said(self) -> dict[str, Any]:
-        """All marks and accepted templates."""
+        """All `marks` and `accepted` templates."""
         incidents = self._history.page("", lambda name, summary: True, "", _EXAMPLES)[0]
         return marks_and_accepted(self._service.knowledge, incidents, time.time())
 
     def change(self, what: str, told: Mapping[str, Any]) -> None:
-        """Do what a person asks for. Raises KroneError where that cannot be done."""
+        """Do what a person asks for: one of `console.CHANGES`."""
         if what == "bundle":
             self._change_bundle(told.get("action"))
         elif what == "accept":

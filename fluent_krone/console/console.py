@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..config import Config
 from ..errors import KroneError
@@ -56,38 +56,10 @@ _SAFE = (
 )
 
 
-class Backend(Protocol):
-    """What the page shows and changes. All values can be written as JSON.
-
-    Methods raise KroneError with a sentence for the reader when they cannot do what was asked.
-    """
-
-    def version(self) -> object:
-        """A value that differs whenever the page would show something else."""
-
-    def overview(self) -> dict[str, Any]:
-        """All that is not about a single incident."""
-
-    def incidents(
-        self, words: str, state: str, order: str, after: str, count: int
-    ) -> dict[str, Any]:
-        """Incidents that hold the words, in an order, after one of them: `incidents` (no more
-        than `count`), `next` (what to give as `after`, or None) and `total`."""
-
-    def incident(self, incident_id: str) -> dict[str, Any]:
-        """One `incident` with its leading `alert` and the `marks` that concern it."""
-
-    def said(self) -> dict[str, Any]:
-        """All `marks` and `accepted` templates."""
-
-    def change(self, what: str, told: Mapping[str, Any]) -> None:
-        """Do what a person asks for: one of `CHANGES`."""
-
-
 class Console:
     """Answers the requests under `/console/`."""
 
-    def __init__(self, access: Access, backend: Backend) -> None:
+    def __init__(self, access: Access, backend: ServiceBackend) -> None:
         self._access = access
         self._backend = backend
         style = text_of("page.css") + text_of("console.css")
