@@ -28,7 +28,7 @@ from ..runtime.misfit import Misfit
 from ..types import Alert, Finding
 from . import running
 from .parser import Commands
-from .replay_keep import Holder, WhatIf, writing
+from .replay_keep import Holder, KeepWriter, WhatIf
 
 # Records fed at a time: few enough that progress is shown often, enough that this costs nothing.
 _SLICE = 10_000
@@ -109,7 +109,8 @@ def run(flags: argparse.Namespace) -> int:
         what_if = None
         if flags.keep:
             kept = stack.enter_context(_opened("--keep", flags.keep))
-            options["holder"] = stack.enter_context(writing(config, kept))
+            writer = contextlib.closing(KeepWriter(config, kept))
+            options["holder"] = stack.enter_context(writer)
         elif flags.what_if:
             what_if = options["holder"] = WhatIf(config)
         outcome = replay(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 from array import array
@@ -194,16 +193,6 @@ class WhatIf:
             "kinds": len(tally.kinds),
             "by_reason": dict(sorted(by_reason.items())),
         }
-
-
-@contextlib.contextmanager
-def writing(config: Config, out: TextIO) -> Iterator[KeepWriter]:
-    """A writer of kept records; what it holds is deleted at the end."""
-    writer = KeepWriter(config, out)
-    try:
-        yield writer
-    finally:
-        writer.close()
 
 
 def _time(time_ns: int | None) -> Any:
