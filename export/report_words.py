@@ -11,7 +11,6 @@ from fluent_krone.detect.fault_words import FAULTS
 from .held_out import bounds_of
 from .page_parts import percent, ratio
 from .report_input import ReportInput, training_sessions
-from .report_measure import OURS
 
 # With fewer normal sessions to fit on, rare but normal sequences are likely to be missing.
 _FEW_FITTED = 500
@@ -106,12 +105,14 @@ def _warn_of_figures(holdout: Mapping[str, Any] | None) -> list[str]:
             "the bundle's verdicts are."
         ]
     ours, *others = holdout["methods"]
-    said = [
-        f"A trivial rule does better: {other['name']} has {_beside(ours, other)}. Export a "
-        "longer log or, where faults matter more than false alarms, raise --false-alarms."
-        for other in others
-        if _compared(other, ours) == 1
-    ]
+    said = []
+    better = [other["name"] for other in others if _compared(other, ours) == 1]
+    if better:
+        rules = "Trivial rules do" if len(better) > 1 else "A trivial rule does"
+        said.append(
+            f"{rules} better, as the table of methods shows: {', '.join(better)}. Export a longer "
+            "log or, where faults matter more than false alarms, raise --false-alarms."
+        )
     if holdout["normal"] < _FEW_HELD_OUT:
         said.append(
             f"Judged on only {holdout['normal']:,} normal sessions: a false-alarm rate from so few "
@@ -158,16 +159,6 @@ def _compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> int | None:
     if min(saved, more) < -_EQUAL:
         return None
     return int(max(saved, more) > _EQUAL)
-
-
-def _beside(ours: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    if ours["f1"] is not None:
-        return f"F1 {other['f1']:.3f}, {OURS} {ours['f1']:.3f}"
-    return (
-        f"{other['false_alarms']:,} false alarms and finds {percent(other['faults_mean'])} of the "
-        f"injected faults; {OURS} has {ours['false_alarms']:,} and finds "
-        f"{percent(ours['faults_mean'])}"
-    )
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
