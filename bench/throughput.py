@@ -279,7 +279,7 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
     }
 
 
-async def latency(bundle: Bundle, store: str | None = None, count: int = 300) -> dict[str, float]:
+async def latency(bundle: Bundle, store: str | None = None) -> dict[str, float]:
     """Milliseconds from a record's send to its alert, in an idle stream, over the TCP input."""
     sink = Collector()
     # Each alert for itself and at once: those of one incident would be told once, a new template
@@ -291,7 +291,7 @@ async def latency(bundle: Bundle, store: str | None = None, count: int = 300) ->
     await server.start(service)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     waits = []
-    for i in range(count):
+    for i in range(300):
         # A text that no template fits gives an alert at once, and its digits would be masked.
         word = "".join(chr(ord("a") + int(digit)) for digit in str(i))
         record = {"component": "bench", "message": f"never seen {word} of blk_{i}"}

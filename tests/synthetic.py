@@ -208,8 +208,8 @@ def step_judge(silence_s: float = 0) -> Steps:
     return Steps(tree(), step_witnesses(silence_s), budget, budget.thresholds(1.0))
 
 
-def flow_nodes(usual: float = 2.0) -> list[FlowNode]:
-    """Nodes that deviate soon: a ride starts `usual` times a minute, and so does each step."""
+def flow_nodes() -> list[FlowNode]:
+    """Nodes that deviate soon: a ride starts twice a minute, and so does each step."""
     keys_of: dict[FlowLevel, tuple[int, ...]] = {
         "stream": (),
         "entity": (OPEN, OPENED, CLOSE),
@@ -222,8 +222,8 @@ def flow_nodes(usual: float = 2.0) -> list[FlowNode]:
             log_keys=log_keys,
             above=number - 1,
             name=level,
-            rates=(usual,) * 24,
-            most_missing=3 * usual,
+            rates=(2.0,) * 24,
+            most_missing=6.0,
             most_windows=2,
             highest=(1.0, 1.0, 1.0),
             p_value=0.001,

@@ -42,6 +42,8 @@ _REFRESH_S = 15.0
 _PAGE = 100
 # The most incidents that one answer may hold: a page that was unfolded far is loaded again.
 _MOST_INCIDENTS = 2000
+# Seconds between two writes of what changed. A kill takes at most this much from the page's memory.
+_FLUSH_S = 1.0
 # What a browser may do with the page: nothing but run its own script and style, and ask us.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -56,12 +58,19 @@ _SAFE = (
 )
 
 
-class Console:
-    """Answers the requests under `/console/`."""
+class LivePage:
+    """Serves the live page of a service. Raises ConfigError for an unusable token file."""
 
-    def __init__(self, access: Access, backend: ServiceBackend) -> None:
-        self._access = access
-        self._backend = backend
+    def __init__(
+        self, config: Config, service: Service, stats: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._config = config
+        self._token = console_token(config)
+        self._history = History(config.history_path)
+        self._rates = Rates(stats)
+        self._access = Access(self._token, config.metrics_port)
+        backend = self._backend = ServiceBackend(service, self._history, self._rates, stats)
+        service.watch_incidents(backend.note)
         style = text_of("page.css") + text_of("console.css")
         # Whoever has no token sees only these, which hold nothing about the service.
         self._files = {
@@ -75,6 +84,32 @@ class Console:
             "incident": lambda query: backend.incident(query.get("id", "")),
             "said": lambda _: backend.said(),
         }
+
+    def address(self, host: str, port: int) -> str:
+        """Where the page is; with the token, unless the operator has that in a file."""
+        if ":" in host:
+            host = f"[{host}]"
+        address = f"http://{host}:{port}{PREFIX}"
+        if self._config.console_token_file is None:
+            address += f"#token={self._token}"
+        return address
+
+    def numbers(self) -> dict[str, float]:
+        """Counters since start, by name."""
+        return {
+            f"console_refused_{reason}": count for reason, count in self._access.refused.items()
+        }
+
+    async def run(self) -> None:
+        """Keep the page's memory up to date until cancelled."""
+        rates = asyncio.create_task(self._rates.run())
+        try:
+            while True:
+                await asyncio.sleep(_FLUSH_S)
+                self._history.flush()
+        finally:
+            rates.cancel()
+            self._history.close()
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request whose path begins with PREFIX."""
@@ -168,53 +203,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value
-
-
-# Seconds between two writes of what changed. A kill takes at most this much from the page's memory.
-_FLUSH_S = 1.0
-
-
-class LivePage:
-    """Serves the live page of a service. Raises ConfigError for an unusable token file."""
-
-    def __init__(
-        self, config: Config, service: Service, stats: Callable[[], Mapping[str, float]]
-    ) -> None:
-        self._config = config
-        self._token = console_token(config)
-        self._history = History(config.history_path)
-        self._rates = Rates(stats)
-        self._access = Access(self._token, config.metrics_port)
-        backend = ServiceBackend(service, self._history, self._rates, stats)
-        service.watch_incidents(backend.note)
-        self._console = Console(self._access, backend)
-
-    def address(self, host: str, port: int) -> str:
-        """Where the page is; with the token, unless the operator has that in a file."""
-        if ":" in host:
-            host = f"[{host}]"
-        address = f"http://{host}:{port}{PREFIX}"
-        if self._config.console_token_file is None:
-            address += f"#token={self._token}"
-        return address
-
-    def numbers(self) -> dict[str, float]:
-        """Counters since start, by name."""
-        return {
-            f"console_refused_{reason}": count for reason, count in self._access.refused.items()
-        }
-
-    async def answer(self, request: Request) -> Response:
-        """The answer to a request under PREFIX."""
-        return await self._console.answer(request)
-
-    async def run(self) -> None:
-        """Keep the page's memory up to date until cancelled."""
-        rates = asyncio.create_task(self._rates.run())
-        try:
-            while True:
-                await asyncio.sleep(_FLUSH_S)
-                self._history.flush()
-        finally:
-            rates.cancel()
-            self._history.close()

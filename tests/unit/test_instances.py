@@ -36,9 +36,9 @@ def joined(sessions: Sessions) -> tuple[set[str], dict[str, list[str]]]:
     return {row["template"] for row in found}, names
 
 
-def sessions_of(make: Callable[[random.Random], list[str]], count: int = 400) -> Sessions:
+def sessions_of(make: Callable[[random.Random], list[str]]) -> Sessions:
     rng = random.Random(7)
-    return [make(rng) for _ in range(count)]
+    return [make(rng) for _ in range(400)]
 
 
 def job(rng: random.Random, worker: str) -> list[str]:
