@@ -235,7 +235,7 @@ def throughput(flags: argparse.Namespace) -> dict[str, Any]:
     rates: dict[str, list[float]] = {"off": [], "on": []}
     resident: dict[str, int] = {}
     for number in range(_ROUNDS):
-        # The order changes, because whoever comes second finds warmer caches.
+        # The order changes, because the second one finds warmer caches.
         for mode in ("off", "on")[:: 1 - 2 * (number % 2)]:
             with tempfile.TemporaryDirectory() as made:
                 took_s = asyncio.run(_fed(chunks, Path(made), mode == "on"))

@@ -1,4 +1,4 @@
-"""Who may use the live page: whoever has its token.
+"""Who may use the live page: everyone who has its token.
 
 How a request is let in, and why this suffices:
 

@@ -72,7 +72,7 @@ class LivePage:
         backend = self._backend = ServiceBackend(service, self._history, self._rates, stats)
         service.watch_incidents(backend.note)
         style = text_of("page.css") + text_of("console.css")
-        # Whoever has no token sees only these, which hold nothing about the service.
+        # Without the token a reader sees only these, which hold nothing about the service.
         self._files = {
             "": (text_of("console.html"), "text/html; charset=utf-8"),
             "console.css": (style, "text/css; charset=utf-8"),

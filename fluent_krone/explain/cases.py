@@ -89,7 +89,7 @@ class CaseMaker:
         """Whether a model may clear the session.
 
         It may where nothing but a score in the uncertainty band speaks against the session. An
-        early verdict is certain by its nature. A step that normal training never had is not
+        early verdict is always certain. A step that normal training never had is not
         doubtful if it speaks of errors, nor is a line that matches no template: nobody knows what
         it says.
         """

@@ -155,7 +155,8 @@ class Knowledge:
     def recall(self, case: Case, model: str | None = None) -> Answer | None:
         """The answer that this pattern got before, if it also answers this case; None: ask.
 
-        With `model`, only that model's answer counts: whoever changes the model wants its answers.
+        With `model`, only that model's answer counts: an operator who changes the model wants the
+        new one's answers.
 
         An answer given under another bundle must rest on steps of the Seq as this bundle cuts it.
         `normal` is never carried over: the score that let a model judge was the other bundle's.

@@ -28,7 +28,7 @@ MAX_TEMPLATES = 40_000
 # A text is made safe before it is cut, but no more than this many times what is shown of it: masks
 # are seldom that much shorter than what they hide.
 _LOOKED_AT = 8
-# Random bytes of a nonce: whoever wrote the log must not be able to guess it.
+# Random bytes of a nonce: the writer of a log line must not be able to guess it.
 _NONCE_BYTES = 6
 
 SYSTEM = """\

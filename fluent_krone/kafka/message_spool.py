@@ -1,8 +1,8 @@
 """Messages of one partition held on this machine until it is known whether they are kept.
 
-The partition's own log holds them as well, and is what counts: whoever takes the partition over
-reads again what is still needed. So nothing here has to outlive the process, and no write waits for
-the disk. What is here need not be fetched again one by one, scattered over the log.
+The partition's own log holds them as well, and is what counts: the instance that takes the
+partition over reads again what is still needed. So nothing here has to outlive the process, and no
+write waits for the disk. What is here need not be fetched again one by one, scattered over the log.
 
 A *reference* is made of a message's offset and the place of a record in it, so it means the same to
 every instance.

@@ -1,6 +1,6 @@
 """One partition's transactions: opened, restored from what was committed, and committed.
 
-Why every record counts exactly once, whoever owns the partition and however a process ends:
+Why every record counts exactly once, whichever instance owns the partition and however it ends:
 
 1. Each input partition has a transactional id of its own, made of group, topic and partition.
    All that is written for the partition (changelog, alerts, position) is written by the producer

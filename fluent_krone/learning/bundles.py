@@ -7,7 +7,7 @@
     DIR/refit/              the last day of the stream, and what the next bundle is fitted to
     DIR/lock                held by the service that learns or refits
 
-A link is replaced atomically, so that whoever reads `current` finds one whole bundle.
+A link is replaced atomically, so that every reader of `current` finds one whole bundle.
 """
 
 from __future__ import annotations

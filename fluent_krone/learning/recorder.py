@@ -5,8 +5,8 @@
 2. The interval between two refits is divided into slots. Each slot may write its share of the
    bound, and then pauses until the next one. So a busy stream is recorded in stretches that cover
    the whole day, and it costs the disk no more than a quiet one.
-3. Behind a pause, and at every start, lies a gap. Sessions across it are not whole, and are left
-   out by whoever reads this.
+3. After a pause, and at every start, there is a gap. Sessions across it are not whole, and readers
+   leave them out.
 4. What cannot be written is left out: the stream is more important than its next bundle.
 """
 

@@ -141,7 +141,7 @@ class Refitting:
             self._save()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self.recorder.close()
 
     async def _refit(self) -> dict[str, Any] | None:

@@ -45,8 +45,8 @@ _EXAMPLES = {"ahead of": "Europe/Berlin", "behind": "America/New_York"}
 _MOST = 0.5
 # A share that no new version of a program reaches, since some of its lines stay.
 _ALL = 0.99
-# Field names that a remedy lists, and the most characters of one: whoever sends records can make
-# them as many and as long as they like.
+# Field names that a remedy lists, and the most characters of one: a sender of records can make
+# them as many and as long as it likes.
 _MOST_NAMES = 12
 _LONGEST_NAME = 40
 # Reasons for which no record of any part of a log is set aside, where the settings fit.

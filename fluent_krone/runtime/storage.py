@@ -194,7 +194,7 @@ class Storage:
         return self.store.chunks.forget_half(_CHUNKS_AT_LEAST)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.store is not None:
             self.store.close()
 

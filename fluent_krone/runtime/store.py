@@ -47,7 +47,7 @@ CREATE TABLE alert (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
 {KEPT_SCHEMA}
 """
 # What turns a store of each older version into one of the next. A step runs in the transaction that
-# also raises the version, so that a kill leaves either the one or the other.
+# also raises the version, so that a kill leaves one or the other.
 #
 # 1 → 2: the key of a chunk is made of tag, id and size, and no longer of the id alone. The old keys
 #        stay in a table of their own until they are outdated, so that a chunk which an older
@@ -225,7 +225,7 @@ class Store:
         return aside
 
     def close(self) -> None:
-        """Copy the log into the file and let go of both; may be called twice."""
+        """Copy the log into the file and close both; may be called twice."""
         self._db.close()
 
     def _open(self) -> None:

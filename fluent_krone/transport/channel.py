@@ -196,7 +196,7 @@ class Channel:
             self.abort()
 
     def hang_up(self) -> None:
-        """End the connection in both directions; whoever reads it then sees its end.
+        """End the connection in both directions; its reader then sees the end.
 
         Unlike `abort` this may be called while somebody is reading. A socket that is closed under
         a reader would leave it waiting for ever.
@@ -288,7 +288,7 @@ class Channel:
                 continue
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 # Some clients close the connection without TLS's own goodbye. A frame that was cut
-                # is noticed by whoever reads frames.
+                # is noticed by the reader of frames.
                 break
             if not piece:
                 break
