@@ -132,7 +132,8 @@ def find_facets(
         leaves[log_key] = [
             _leaf(rows[log_key], values, count) for values, count in sorted(found.items())
         ]
-        names = ", ".join(leaf["facets"][-1] for leaf in leaves[log_key])
+        known = len(rows[log_key].get("facets", ()))
+        names = ", ".join(" ".join(leaf["facets"][known:]) for leaf in leaves[log_key])
         say(f"facet: {names} of {rows[log_key]['template']!r}")
     out: list[dict[str, Any]] = []
     for log_key, row in enumerate(rows):

@@ -86,6 +86,13 @@ _EVERYWHERE, _USUAL = 0.8, 0.5
 _FEWEST_VALUES = 3
 # This many records show that a text is always the same one.
 _ALL_ALIKE = 20
+# Names that say how something went, as `spelled`, and those that say it behind one of them. A word
+# there is worth reading though all of training has the same one: it will be another one.
+_OUTCOMES = (
+    *("status", "statuscode", "result", "resultcode", "outcome", "success", "error", "errorcode"),
+    *("exitcode", "exitstatus", "verdict"),
+)
+_OF_OUTCOMES = ("code", "value", "text", "type", "name")
 # Kinds of messages of one form that are always few enough.
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
@@ -307,22 +314,44 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
             if (value := get(record)) not in (None, b"")
         ]
         said = sum(as_bytes(value) in text for _, text, value in had)
-        of_form: dict[str, set[Any]] = {}
-        for form, _, value in had:
-            of_form.setdefault(form, set()).add(value)
-        # A word that is the same in all messages of a form, as the service that writes them, says
-        # nothing; a number such as a code may yet be another one, and so may the word of a field
-        # that few messages have, as a route.
-        is_fixed = all(len(values) == 1 for values in of_form.values())
-        is_fixed = is_fixed and len(had) > _USUAL * len(sample)
-        # A word that records of whatever form have says where a session ran: a tenant, a hall.
-        is_everywhere = len(of_form) > 1 and len(had) > _EVERYWHERE * len(sample)
-        is_word = any(_is_word(value) for _, _, value in had)
-        if said < _SAID_SHARE * len(had) and not (is_word and (is_fixed or is_everywhere)):
+        pairs = [(form, value) for form, _, value in had]
+        if said < _SAID_SHARE * len(had) and _is_news(name, pairs, len(sample)):
             found.append(name)
-    context = of_sessions(found, session_key, sample)
+    words = [name for name in found if not _is_outcome(name)]
+    context = of_sessions(words, session_key, sample)
     found = [name for name in found if name not in context]
     return _in_few_kinds(found, forms, sample)
+
+
+def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:
+    """Whether a field of so many records tells messages of a form apart; `had` are form and value
+    of those that have the field.
+    """
+    of_form: dict[Any, set[Any]] = {}
+    for form, value in had:
+        of_form.setdefault(form, set()).add(value)
+    if not any(_is_word(value) for _, value in had):
+        # A number such as a code may be another one, though it is the same in all of a form.
+        return True
+    if _is_outcome(name) and (is_path(name) or len({value for _, value in had}) == 1):
+        # Fields that have several values and are not nested tell steps apart by themselves.
+        return True
+    # A word that is the same in all messages of a form, as the service that writes them, says
+    # nothing; but that of a field which few messages have, as a route, may yet be another one.
+    if all(len(values) == 1 for values in of_form.values()) and len(had) > _USUAL * size:
+        return False
+    # A word that records of whatever form have says where a session ran: a tenant, a hall.
+    return len(of_form) == 1 or len(had) <= _EVERYWHERE * size
+
+
+def _is_outcome(name: str) -> bool:
+    """Whether a field says by its name how something went.
+
+    >>> [_is_outcome(name) for name in ("status", "$.status.code", "$.country.code")]
+    [True, True, False]
+    """
+    *above, last = map(spelled, name.removeprefix("$.").split("."))
+    return last in _OUTCOMES or (last in _OF_OUTCOMES and bool(above) and above[-1] in _OUTCOMES)
 
 
 def _in_few_kinds(

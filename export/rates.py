@@ -25,8 +25,10 @@ FEWEST_WINDOWS = 60
 # says nothing of the hours that it does not have.
 WHOLE_DAY, _WEEKS = 20 * 60, 14 * 1440
 _HOURS_OF_DAY, _HOURS_OF_WEEK = 24, 168
-# Events of a node below which its rate says nothing.
+# Events of a node below which its rate by the hour, and its silences, say nothing …
 _FEWEST_EVENTS = 30
+# … and below which not even a burst of it can be told.
+_FEWEST_OF_BURST = 5
 # A run of empty windows that is this many times the second longest is a hole in the log.
 _HOLE = 5.0
 # Of the longest silences, this many tell how long others may be, but at most a quarter of all.
@@ -54,11 +56,14 @@ def measure_rates(sessions: Sequence[TrainingSession], hierarchy: Hierarchy) -> 
     if not FEWEST_WINDOWS <= size <= _MOST_WINDOWS:
         return Rates()
     cells = _cells(first, size)
-    found = []
+    found: list[Rate] = []
     for level, node, at in _nodes(starts, windows, keys, hierarchy):
         at = at[(at >= first) & (at < first + size)] - first
         if len(at) >= _FEWEST_EVENTS:
             found.append(_rate(level, node, np.bincount(at, minlength=size), cells, first))
+        elif found and found[0].level == "stream" and len(at) >= _FEWEST_OF_BURST:
+            counts = np.bincount(at, minlength=size)
+            found.append(_rare(level, node, counts, found[0].rates, cells, first))
     return Rates(size, tuple(found))
 
 
@@ -101,6 +106,27 @@ def _rate(level: FlowLevel, node: int, counts: Ints, cells: Ints, first: int) ->
         missing=round(max(runs, default=0.0), 3),
         highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
         silences=_longest(runs),
+    )
+
+
+def _rare(
+    level: FlowLevel, node: int, counts: Ints, of_stream: Sequence[float], cells: Ints, first: int
+) -> Rate:
+    """A node that comes so rarely that only its bursts are judged, as failures do.
+
+    It is taken to come as the executions do over the hours. Its silences are without a limit: more
+    events would have to be missing than there are windows.
+    """
+    stream = np.array(of_stream)
+    share = counts.sum() / np.maximum(stream, 0.0)[cells].sum()
+    rates = np.where(stream < 0, -1.0, stream * share)
+    usual = np.maximum(rates, 0.0)[cells]
+    return Rate(
+        level=level,
+        node=node,
+        rates=tuple(round(float(rate), 5) for rate in rates),
+        missing=float(len(counts)),
+        highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
     )
 
 

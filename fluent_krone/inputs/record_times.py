@@ -1,11 +1,12 @@
 """Times of a file's records: which of their fields holds it, and how it is read.
 
 Records name their time in many ways. The usual names come first. Where no record has any of them,
-the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
-which nearly all records have a time. A date and a clock in two fields are one time. Where there is
-no such name, the first field is taken whose numbers are seconds (or milliseconds …) since 1970 that
-go on through the file, within two years before the file's own date. Where there is none of these
-either, records of each kind may have a time of their own name: the first that a record has.
+the fields are looked at whose names speak of a time, nested ones too, and of those in which nearly
+all records have a time, the first is taken by whose times the records are most in order. A date and
+a clock in two fields are one time. Where there is no such name, the first field is taken whose
+numbers are seconds (or milliseconds …) since 1970 that go on through the file, within two years
+before the file's own date. Where there is none of these either, records of each kind may have a
+time of their own name: the first that a record has.
 """
 
 from __future__ import annotations
@@ -162,8 +163,22 @@ def _time_places(first: list[Record], written: int | None) -> tuple[_Place, ...]
     named.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     if timed:
-        return ((timed[0],),)
+        alike = [
+            path
+            for path in timed
+            if bool(_OF_THE_EVENT.match(path[-1])) == bool(_OF_THE_EVENT.match(timed[0][-1]))
+        ]
+        return ((min(alike, key=lambda path: _turned_back(first, path, reader)),),)
     return _time_of_no_name(first, paths, reader, written) or _by_turns(first, named, is_time)
+
+
+def _turned_back(records: list[Record], path: _Path, reader: TimeReader) -> int:
+    """How often the times of a field lie before those of the record before.
+
+    Records are written in the order of one of their times: spans, when they end.
+    """
+    times = [time_ns for record in records if (time_ns := _read(_at(record, path), reader))]
+    return sum(after < before for before, after in pairwise(times))
 
 
 def _by_turns(

@@ -93,7 +93,7 @@ _STATUS = re.compile(r" [0-9]{3}(?![\w.])")
 # The same without quotes, at the start of a message or behind a blank: `GET /orders/17 -> 200`.
 _METHODS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS"
 _ROUTE = r"(?P<path>/[^\s?\"]*)(?P<query>\?[^\s\"]*)?(?P<rest>)"
-_BARE_REQUEST = re.compile(rf"(?<!\S)(?P<method>{_METHODS})(?P<gap> +\"?){_ROUTE}")
+_BARE_REQUEST = re.compile(rf"(?<![^\s=])(?P<method>{_METHODS})(?P<gap> +\"?){_ROUTE}")
 # The same as fields: `method=GET uri=/orders/17`, and with its server: `https://shop/orders/17`.
 _REQUEST_FIELDS = re.compile(
     rf"(?<!\S)(?P<method>[\w.-]*(?i:method|verb)=(?:{_METHODS}))(?P<gap> [\w.()-]+=\"?){_ROUTE}"

@@ -88,6 +88,18 @@ def test_codes_behind_a_route(form: str) -> None:
     assert facets_of([form.format(n=n, v=codes[n % 4]) for n in range(300)]) == {("2xx",), ("5xx",)}
 
 
+@pytest.mark.parametrize(
+    "form", ["name=GET {r} status=200", "op=PUT {r} took {n} ms", "POST {r} {n}"]
+)
+def test_routes_behind_a_verb_are_steps_of_their_own(form: str) -> None:
+    """Was wrong: behind a name and an equals sign, as in spans, all routes were one wildcard."""
+    routes = ["/cart", "/stock", "/orders/{n}/items"]
+    messages = [form.format(r=routes[n % 3].format(n=n), n=n) for n in range(300)]
+    templates = mine(messages).templates
+    assert len(templates) == 3
+    assert any("/orders/<id>/items" in template for template in templates)
+
+
 def test_a_code_behind_any_of_several_words() -> None:
     """Was wrong: word and code were one value, so a failure of the server was an old line."""
     done = [f"{a}_{b}" for a in ("TCP", "UDP", "NONE") for b in ("MISS", "HIT", "TUNNEL", "DENIED")]

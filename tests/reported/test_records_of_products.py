@@ -23,6 +23,7 @@ from export.stages import Options
 from fluent_krone.inputs import read_events
 from fluent_krone.reading.levels import RANKS, levels_of
 from fluent_krone.reading.records import RecordReader
+from fluent_krone.reading.times import unix_ns
 
 FIRST = datetime(2024, 10, 15, 13, 0, 0, 123000, tzinfo=UTC)
 STEPS = ("order received", "stock reserved", "payment captured", "parcel handed over")
@@ -533,3 +534,39 @@ def test_records_of(name: str, tmp_path: Path) -> None:
             assert step.text in text.decode()
     assert len(sessions) == SESSIONS
     assert product.message in reader.read(b"", events[0][1])[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("startTimeUnixNano", "endTimeUnixNano"),
+        ("start_time", "end_time"),
+        ("created", "finished_at"),
+    ],
+)
+def test_of_two_times_the_one_in_whose_order_records_are_written(
+    first: str, second: str, tmp_path: Path
+) -> None:
+    """Was wrong: a span had the time of its start, so that it came before the spans in it, which
+    are written before it.
+    """
+    rng = Random(3)
+    path = tmp_path / "spans.json"
+    ends = [FIRST + timedelta(seconds=number) for number in range(60)]
+    records = [
+        {
+            "traceId": f"{number // 4:032x}",
+            "name": "GET /cart",
+            first: _of_unit(end - timedelta(milliseconds=rng.randrange(100, 4000)), first),
+            second: _of_unit(end, second),
+        }
+        for number, end in enumerate(ends)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(end) for end in ends]
+
+
+def _of_unit(at: datetime, name: str) -> str:
+    if name.endswith("UnixNano"):
+        return str(unix_ns(at))
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -10,6 +10,7 @@ from synthetic import (
     CLOSE,
     OPEN,
     ROWS,
+    STUCK,
     T0,
     S,
     event,
@@ -125,6 +126,31 @@ def test_a_stream_that_never_begins_is_a_silence() -> None:
     assert said(served.feed("app", rides(range(30), 40), T0 + 20 * WINDOW_NS)) == [
         ("burst", "stream")
     ]
+
+
+def test_a_burst_of_what_came_only_a_few_times_in_training() -> None:
+    """Wrong before: steps of fewer than 30 events had no rate, and failures are such steps."""
+    sessions = steady_training(2000)
+    stuck = [
+        TrainingSession((b"stuck-%d" % minute,), T0 + minute * MINUTE * S, (STUCK,), ())
+        for minute in range(100, 2000, 240)
+    ]
+    nodes = measure_rates(sessions + stuck, tree()).limits(tree(), 1)
+    watch = FlowWatch(len(ROWS), nodes)
+    begin = T0 // WINDOW_NS + 1
+    for window in range(begin, begin + 100):
+        watch.roll(window * WINDOW_NS)
+        watch.counts[OPEN] += 3
+        watch.counts[CLOSE] += 3
+        watch.counts[-1] += 3
+        watch.counts[STUCK] += {20: 1, 60: 12, 61: 14}.get(window - begin, 0)
+    [burst] = watch.take()
+    assert burst.flow is not None
+    assert (burst.deviations[0].direction, burst.flow.observed) == ("burst", 12)
+    assert burst.flow.name == "“lift”"
+    # Nobody misses a failure, however long it does not come.
+    [rare] = {node.most_missing for node in nodes if node.log_keys == (STUCK,)}
+    assert rare > 2000
 
 
 def test_a_step_that_stops_is_reported_while_others_go_on() -> None:

@@ -170,6 +170,22 @@ def test_a_word_of_a_field_that_few_messages_have_is_part_of_them() -> None:
     assert chosen(records) == "message,route"
 
 
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"status": "ok", "service": "scales"}, "status"),
+        ({"outcome": "success", "hall": "north"}, "outcome"),
+        ({"status": {"code": "STATUS_CODE_UNSET"}, "kind": "server"}, "$.status.code"),
+        ({"error": {"type": "none"}, "country": {"code": "DE"}}, "$.error.type"),
+    ],
+)
+def test_a_word_that_says_how_it_went_is_part_of_the_message(
+    fields: dict[str, Any], outcome: str
+) -> None:
+    """Wrong before: all of training has the same one, so it was left out, and errors with it."""
+    assert chosen(list(requests(**fields))) == f"message,{outcome}"
+
+
 def test_whole_lines_of_a_log_stay_alone() -> None:
     """Wrong before: a number beside them was put into the message, and hid header and time."""
     records = [
