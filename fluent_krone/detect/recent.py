@@ -2,12 +2,11 @@
 
 Each number of steps is asked by itself, and where training never had the step there, it counts as
 much as there were chances: the logarithm of how often training had these steps before it, or the
-step itself, whichever is fewer. Where training had the step after fewer steps, it counts no more
-than the times it was to be expected by that: a step that comes in one of forty cases is no news
-when it is new in forty. The sum over all numbers is the score. So a step that never followed the
-one before it counts most, as it did not follow the two before it either, and one that is new only
-after five steps counts little. One score for all numbers costs the budget of false alarms less than
-one for each.
+step itself, or of how often the step was to be expected there by what came after fewer steps,
+whichever is the fewest. A step that comes in one of forty cases is no news where it is new in
+forty. The sum over all numbers is the score. So a step that never followed the one before it counts
+most, as it did not follow the two before it either, and one that is new only after five steps
+counts little. One score for all numbers costs the budget of false alarms less than one for each.
 
 Windows of a few steps are the oldest way to tell odd sequences from normal ones (Forrest et al., "A
 sense of self for Unix processes", 1996), which asks only whether a window is new.
@@ -56,9 +55,7 @@ class Recent(dict[Window, float]):
         score = 0.0
         known = self._after.get((), _NOTHING)
         seen = known.get(window[-1], 0)
-        # Of all that came after the most steps that training had before this one, its share. Where
-        # it should have come `share * chances` times, that it never came has a likelihood of e to
-        # the power of minus this number.
+        # The step's share of all that came after the most steps that training had it after.
         share = 1.0
         for start in range(len(window) - 2, -1, -1):
             context = window[start:-1]
@@ -70,7 +67,7 @@ class Recent(dict[Window, float]):
                 share = times / self._totals[context]
                 continue
             chances = self._chances(context)
-            score += min(math.log(1 + min(chances, seen)), share * chances)
+            score += math.log(1 + min(chances, seen, share * chances))
         self[window] = score
         return score
 
