@@ -99,6 +99,7 @@ WITH_LEVEL = (
 WRAPPED = (
     # syslog's number, which tells the level
     r"(?<![^\n])<(?<pri>\d{1,3})>(?:1 +)?",
+    shapes.TRACE,
     rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
     # Kea: logger/process.thread
     rf"\[ *(?<value>{_NAME})/(?<pid>\d+)(?:\.\w+)? *\]",

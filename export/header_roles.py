@@ -252,6 +252,8 @@ def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
 
 def _is_surely_of_header(column: Column, before: Sequence[Column], has_sign: bool) -> bool:
     """Whether no message begins with such a column, however many values it has."""
+    if "(?<trace>" in column.pattern:
+        return True
     if "(?<pid>" in column.pattern and (not column.values or column.kind == "wrapped"):
         return True
     if column.distinct == {""}:

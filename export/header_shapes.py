@@ -219,6 +219,12 @@ HOST_FIRST = (
     rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
     r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +"
 )
+# The trace and the span of a request in brackets, perhaps behind the name of the service. Lines
+# that belong to no request have only the commas.
+TRACE = (
+    r"\[(?:(?<service>[^\[\],]*), *)??(?<trace>[0-9a-f]{16}(?:[0-9a-f]{16})?|(?<=,)(?=,))"
+    r"(?:[,;:/-]| ) *(?<span>[0-9a-f]{16}|(?<=,))(?:, *(?:true|false)?)?\]"
+)
 # Parts that a header has once, each in the spellings that are tried in turn.
 ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("level", (LOOSE_LEVEL, r"(?<level>[VDIWEF]) +(?=[\w.$-]+ *:)")),
@@ -246,8 +252,9 @@ ELEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"\[(?<pid>\d+)\]:? *",
         ),
     ),
+    ("trace", (rf"{TRACE} *(?:- +)?",)),
     ("thread", (r"\[(?<thread>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\] *(?:- +)?",)),
 )
 # Kinds with which a header may end; a bare number or bracket may be the message's own.
-LAST_KINDS = ("time", "stamp", "level", "component", "known")
+LAST_KINDS = ("time", "stamp", "level", "component", "trace", "known")
 SURELY_PROCESS = (r"(?<pid>\d+)#", r"(?<pid>\d+) *\|", r"\[pid")

@@ -56,6 +56,10 @@ _LABELLED = re.compile(
 _PACKET = re.compile(r"(?<= DST=)\S+ LEN=.*")
 # A date or a clock is no id, whatever stands before it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d)?|\d{1,2}/[A-Z][a-z]{2}/\d{4}")
+# Hexadecimal ids of random bits, and their lengths by which one is told from another: a trace from
+# its spans.
+_HEX = "[0-9a-f]{8,}"
+HEX_LENGTHS = (32, 24, 20, 16, 12)
 # An id in a message: the word before it with its sign, and the spellings of its value.
 _VALUES = {
     # the trace in a `traceparent` of W3C
@@ -68,7 +72,7 @@ _VALUES = {
     "[0-9]+(?:_[0-9a-z]+)+": r"[0-9]+(?:_[0-9a-z]+)+",
     "[0-9]+(?:-[0-9]+)+": r"[0-9]+(?:-[0-9]+)+",
     "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
-    "[0-9a-f]{8,}": r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
+    _HEX: r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
     # random letters and digits of both cases
     "[0-9A-Za-z_-]{16,}": (r"(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[0-9A-Za-z_-]{16,}"),
     # a code of several parts, as ORD-17A
@@ -98,6 +102,7 @@ _ID = re.compile(
     + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"
 )
 _VALUE_OF = list(_VALUES)
+_GROUP_OF_HEX = f"v{_VALUE_OF.index(_HEX)}"
 # Words with hyphens between behind another word, as in `container brave-curie`.
 HYPHENED = "[0-9a-z]+(?:-[0-9a-z]+)+"
 _WORDS = re.compile(rf"(?<![\w-])(?P<before>[^\W\d_]+:? )(?P<value>{HYPHENED})(?![\w-])")
@@ -145,6 +150,7 @@ def ids_in(message: str) -> Iterable[tuple[str, str]]:
     labelled = [*_LABELLED.finditer(message)]
     message = _DATE.sub(lambda date: " " * len(date[0]), message)
     spelled = [*_ID.finditer(message)]
+    yield from _by_length(found["value"] for found in spelled if found[_GROUP_OF_HEX])
     for found in labelled:
         if not any(one.span("value") == found.span("value") for one in spelled):
             yield f"/{_escaped(found['name'])}=({_ANY_ID})/", found["value"]
@@ -153,6 +159,19 @@ def ids_in(message: str) -> Iterable[tuple[str, str]]:
         if value is not None:
             for option in _options(found["before"], value, message[found.end() :][:1]):
                 yield option, found["value"]
+
+
+def of_length(digits: int) -> str:
+    """The expression for a hexadecimal id of so many digits."""
+    return rf"(?<![0-9a-f])[0-9a-f]{{{digits}}}(?![0-9a-f])"
+
+
+def _by_length(values: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """The options for hexadecimal ids of several lengths in one message."""
+    of_lengths = {len(value): value for value in values}
+    if len(of_lengths) > 1:
+        for digits in of_lengths.keys() & set(HEX_LENGTHS):
+            yield f"/{of_length(digits)}/", of_lengths[digits]
 
 
 def labelled(name: str) -> str:

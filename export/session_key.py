@@ -148,7 +148,8 @@ def suggest_session_keys(
             (
                 _score(_candidate(option, seen, total), total, are_lines=are_lines)
                 * max(_weight(one, seen, total) for one in sample.spellings(option))
-                * _links(seen.shapes),
+                * _links(seen.shapes)
+                * _singleness(option, seen),
                 not option.startswith("/"),
                 len(option),
                 option,
@@ -218,6 +219,15 @@ def _links(shapes: Mapping[str, set[int]]) -> float:
     """How well values link messages of several kinds; a measure stands in one kind only."""
     several = sum(len(kinds) > 1 for kinds in shapes.values())
     return _UNLINKED + (1 - _UNLINKED) * several / len(shapes)
+
+
+def _singleness(option: str, seen: Seen) -> float:
+    """Less for an expression that finds several ids in one message, as of a trace and of its span:
+    these are no executions beside one another.
+    """
+    if not option.startswith("/"):
+        return 1.0
+    return len(seen.records) / seen.values.total()
 
 
 def _candidate(option: str, seen: Seen, total: int) -> Candidate:

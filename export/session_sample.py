@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from .session_ids import NOT_KEYS, QUOTED, ids_in, labelled
+from .session_ids import HEX_LENGTHS, NOT_KEYS, QUOTED, ids_in, labelled, of_length
 
 # Characters of a message that tell its kind.
 _SHAPE = 60
@@ -33,10 +33,7 @@ NEAR = 0.25
 # Forms of ids that are known by themselves, each with an expression that finds them in a line.
 _PLAIN_FORMS = (
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), r"[0-9a-f]{8}-[0-9a-f-]{27}"),
-    *(
-        (re.compile(rf"[0-9a-f]{{{n}}}"), rf"(?<![0-9a-f])[0-9a-f]{{{n}}}(?![0-9a-f])")
-        for n in (32, 24, 20, 16, 12)
-    ),
+    *((re.compile(rf"[0-9a-f]{{{digits}}}"), of_length(digits)) for digits in HEX_LENGTHS),
 )
 # The share of the records in which the form or the sign of ids may find other values.
 _FEW_OTHERS = 0.05

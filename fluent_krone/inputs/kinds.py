@@ -128,8 +128,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return FileKind("csv", "a table", csv_rows(sign, first))
     if _is_yaml(lines):
         return YAML
-    # Nothing in it says what it is, as where most lines are damaged: then its name may.
-    if suffix in (".json", ".jsonl", ".ndjson"):
+    # Most lines are damaged: then its name says what it is.
+    if suffix in (".json", ".jsonl", ".ndjson") and any(line.startswith("{") for line in lines):
         return JSON
     if len(objects) >= _MANY * len(lines) > 0:
         return MIXED

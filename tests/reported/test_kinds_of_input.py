@@ -61,6 +61,15 @@ def test_json_lines_in_a_log(tmp_path: Path) -> None:
     assert events[0][0] == T0_NS
 
 
+def test_plain_text_in_a_file_of_json_by_its_name(tmp_path: Path) -> None:
+    """Was wrong: none of its lines could be read."""
+    path = tmp_path / "app.json"
+    path.write_text("10:00:01 [w-1] INFO cart - loaded\n10:00:02 [w-2] INFO cart - paid\n" * 9)
+    records = [record for _, record in read_events(path)]
+    assert records[0][b"message"] == b"10:00:01 [w-1] INFO cart - loaded"
+    assert len(records) == 18
+
+
 def test_a_table_without_names_of_columns_is_text(tmp_path: Path) -> None:
     """Wrong before: its first row was taken for the names of columns, and no message was found."""
     rows = [f"2026-03-02 00:05:{n:02d};NOTE;ctl1;ZN-{n};train left\n" for n in range(9)]

@@ -278,6 +278,51 @@ def test_a_time_before_the_message_is_no_id(time: str, tmp_path: Path) -> None:
     assert not key.startswith("/") or re.search(key[1:-1], time.format(s=7)) is None
 
 
+@pytest.mark.parametrize("time", ["1793491{s:03d}123", "20261101 1200{s:02d}", "07:00:{s:02d},123"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "[shop,{one},{span}] [exec-{n}] {text}",
+        "INFO [exec-{n}] [{one}-{span}] {text}",
+        "INFO [shop,{one},{span},true] {text}",
+        "[{one} {span}] {text}",
+    ],
+)
+def test_a_trace_in_brackets_is_told_from_its_span_and_its_thread(
+    time: str, head: str, tmp_path: Path
+) -> None:
+    """Was wrong: the thread was suggested, or each span was a session beside its trace."""
+    random = Random(5)
+    texts = ("cart loaded", "card charged", "receipt mailed", "order done")
+    lines = []
+    for n in range(150):
+        one = f"{random.getrandbits(128):032x}"
+        for text in texts:
+            span = f"{random.getrandbits(64):016x}"
+            rest = head.format(one=one, span=span, n=n % 4, text=text)
+            lines.append(f"{time.format(s=n % 60)} {rest}\n")
+    path = tmp_path / "a.log"
+    path.write_text("".join(lines))
+    settings = settle(Options(input=path, session_key=AUTO), len, len)
+    assert settings.session_key == ("trace",)
+    reader = RecordReader(settings)
+    keys = {str(reader.read(b"", record)[1]) for _, record in read_events(path)}
+    assert len(keys) == 150
+
+
+@pytest.mark.parametrize("form", ["took {one} {span}: {text}", "{text} [{span}] [{one}]"])
+def test_ids_that_come_back_are_told_by_their_length(form: str) -> None:
+    """Was wrong: each id of another length in the same message was a session as well."""
+    random = Random(5)
+    sample = []
+    for _ in range(150):
+        one = f"{random.getrandbits(128):032x}"
+        for text in ("cart loaded", "card charged", "receipt mailed"):
+            span = f"{random.getrandbits(64):016x}"
+            sample.append((form.format(one=one, span=span, text=text), {}))
+    assert best(*sample) == "/(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])/"
+
+
 def test_the_number_of_a_message_in_a_header_is_no_key(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text(
