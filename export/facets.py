@@ -77,6 +77,7 @@ _FIRST, _RARER = (0, 1, 2), 1 / 2
 # `TCP_MISS/200`.
 _HTTP = re.compile(
     rf"(?:[A-Z]{{3,5}}/(?:<num>|[0-9.]+)\"? ?|(?-i:(?:\b[A-Z]+(?:_[A-Z]+)+|<\*>)/)"
+    rf"|\b(?:replied|responded)(?: with)?[ :]*"
     rf"|(?:http|response|{_STATUS})[ _-]?(?:code|status|码|碼|コード|코드)?\W{{0,3}})\Z",
     re.I,
 )

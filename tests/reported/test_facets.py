@@ -77,6 +77,8 @@ def test_names_in_quotes_are_values(form: str, values: tuple[str, ...]) -> None:
         "SIP/2.0 {v} for call {n}",
         'POST "/login" user={n} {v}',
         # Were wrong: they were numbers like any others.
+        "call {n}: upstream replied {v} in {n} ms",
+        "peer {n} responded with {v}",
         "订单{n} 状态={v}",
         "заказ {n} статус: {v}",
         "注文 {n} ステータスコード={v}",
