@@ -92,6 +92,9 @@ _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,
 _YAML_FIELD = re.compile(r" *(?:- +)?[A-Za-z_][\w.-]*:(?: |\Z)")
 _LEVEL = re.compile(r"(?i:trace|debug|info|notice|warn(?:ing)?|error|err|fatal|critical|panic)\Z")
 
+# How a line of JSON begins, damaged or not, unlike `[main] started`.
+_MAY_BE_JSON = re.compile(r"\s*[{\[]+\s*(?:[\"{}\[\]]|\Z)").match
+
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
@@ -129,7 +132,7 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
     if _is_yaml(lines):
         return YAML
     # Most lines are damaged: then its name says what it is.
-    if suffix in (".json", ".jsonl", ".ndjson") and any(line.startswith("{") for line in lines):
+    if suffix in (".json", ".jsonl", ".ndjson") and any(map(_MAY_BE_JSON, lines)):
         return JSON
     if len(objects) >= _MANY * len(lines) > 0:
         return MIXED
