@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from fluent_krone.detect.measures import as_time
 from fluent_krone.reading.records import SessionKey
 
 _NS = 1_000_000_000
@@ -54,6 +55,8 @@ _GROUP = 0.01
 _LARGE_GROUP = 0.05
 _PEAK = 20
 _DEPTH = 0.1
+# Units of the clock from which on each bin has pauses.
+_UNITS = 10
 # What a timeout may be where it lies between two groups: they may be seconds apart.
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, *_LADDER)
 
@@ -67,6 +70,8 @@ class Pauses:
         self._longest: dict[SessionKey, int] = {}
         # Pauses by their size: each bin is a twentieth of a power of ten wide.
         self._bins: Counter[int] = Counter()
+        # The unit of the clock, of which all pauses are multiples.
+        self._unit_ns = 0
 
     def note(self, key: SessionKey, time_ns: int) -> None:
         last = self._last.get(key)
@@ -77,6 +82,7 @@ class Pauses:
         if pause > 0:
             self._last[key] = time_ns
             self._bins[math.floor(_BINS * math.log10(pause / _NS))] += 1
+            self._unit_ns = math.gcd(self._unit_ns, pause)
             if pause > self._longest.get(key, 0):
                 self._longest[key] = pause
 
@@ -90,16 +96,27 @@ class Pauses:
         log_s = (max(self._last.values()) - min(self._first.values())) / _NS
         lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
         if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
-            return self.between_groups() or self._in_valley() or self._of_most()
+            timeout, why = self._by_groups() or self._of_most()
+            return timeout, f"session keys occur during the whole log, and {why}"
         longest = sorted(pause / _NS for pause in self._longest.values())
         for strays in _STRAYS:
             rung = next((rung for rung in _LADDER if _suits(rung, longest, strays)), _LADDER[-1])
             if rung <= _A_DAY:
                 break
         share = bisect(longest, rung) / len(longest)
+        if rung > max(log_s, _A_DAY):
+            # Some key came back after most of the log.
+            timeout, why = self._by_groups() or (rung, "no session pauses longer")
+            if timeout > log_s:
+                why += ", though the log itself is shorter: --idle-timeout says when a session ends"
+            return timeout, why
         if share == 1:
             return rung, "no session pauses longer"
         return rung, f"{share:.1%} of the sessions never pause longer"
+
+    def _by_groups(self) -> tuple[int, str] | None:
+        """A timeout between two groups of pauses, and why; None where there are no such groups."""
+        return self.between_groups() or self._in_valley()
 
     def between_groups(self) -> tuple[int, str] | None:
         """A timeout in the gap between two groups of pauses: inside sessions, and between them.
@@ -129,23 +146,22 @@ class Pauses:
         if not inside:
             return None
         timeout = min(inside, key=lambda s: abs(math.log(s / middle)))
-        return timeout, (
-            "session keys occur during the whole log, and pauses are either below "
-            f"{shortest:.2g} s or above {longest:.2g} s"
-        )
+        return timeout, (f"pauses are either below {as_time(shortest)} or above {as_time(longest)}")
 
     def _in_valley(self) -> tuple[int, str] | None:
         """A timeout where pauses are rarest between two groups that run into each other.
 
         Both groups must be large, and far more frequent at their peaks than between them: what
-        is cut there in the wrong place is next to nothing.
+        is cut there in the wrong place is next to nothing. Between one unit of the clock and two
+        there is nothing in any case.
         """
+        told_apart = math.ceil(_BINS * math.log10(_UNITS * self._unit_ns / _NS))
         total = self._bins.total()
         low = min(self._bins)
         counts = [self._bins[low + n] for n in range(max(self._bins) - low + 1)]
         smooth = [sum(counts[max(0, n - 1) : n + 2]) for n in range(len(counts))]
         best: tuple[float, int] | None = None
-        for n in range(1, len(smooth) - 1):
+        for n in range(max(1, told_apart - low), len(smooth) - 1):
             below = sum(counts[:n])
             if min(below, total - below) < _LARGE_GROUP * total:
                 continue
@@ -158,8 +174,7 @@ class Pauses:
         middle = 10 ** ((low + best[1] + 0.5) / _BINS)
         timeout = min(_SECONDS, key=lambda s: abs(math.log(s / middle)))
         return timeout, (
-            f"session keys occur during the whole log, and pauses of about {middle:.2g} s are the "
-            "rarest between shorter and longer ones"
+            f"pauses of about {as_time(middle)} are the rarest between shorter and longer ones"
         )
 
     def stretches(self, timeout_s: float) -> int:
@@ -178,8 +193,7 @@ class Pauses:
             if seen >= most:
                 rung = _rung(10 ** ((size + 1) / _BINS))
                 break
-        why = "session keys occur during the whole log, so a long pause ends a session"
-        return min(rung, 3600), why
+        return min(rung, 3600), "a long pause ends a session"
 
 
 def _suits(rung: int, longest: Sequence[float], strays: float) -> bool:

@@ -501,6 +501,53 @@ def test_pauses_of_one_group_are_not_parted() -> None:
     assert found[0] >= 30
 
 
+def test_the_unit_of_a_clock_is_no_valley_between_pauses() -> None:
+    """Was wrong: a clock of seconds has no pauses between one and two, and sessions were cut."""
+    rng = Random(4)
+    pauses = Pauses()
+    for worker in range(8):
+        time = rng.randrange(10)
+        for _ in range(400):
+            pauses.note((b"worker-%d" % worker,), time * 10**9)
+            time += max(1, round(rng.lognormvariate(1, 1)))
+    found = pauses.suggest()
+    assert found is not None
+    assert found[0] >= 30
+
+
+def test_a_client_that_comes_back_after_days_is_a_new_session() -> None:
+    """Was wrong: 90 days were suggested for a log of 40, and no session ever ended."""
+    rng = Random(5)
+    pauses = Pauses()
+    for client in range(60):
+        visits = 1 + (client < 15)
+        time = rng.uniform(0, 10 * 86_400)
+        for _ in range(visits):
+            for _ in range(8):
+                pauses.note((b"10.0.0.%d" % client,), int(time * 10**9))
+                time += rng.uniform(1, 20)
+            time += rng.uniform(10, 30) * 86_400
+    found = pauses.suggest()
+    assert found is not None
+    assert 20 < found[0] < 86_400
+    assert found[1].startswith("pauses are either below")
+
+
+def test_a_timeout_that_is_longer_than_the_log_is_told() -> None:
+    rng = Random(6)
+    pauses = Pauses()
+    for case in range(60):
+        time = rng.uniform(0, 86_400)
+        for _ in range(6):
+            pauses.note((b"case-%d" % case,), int(time * 10**9))
+            time += rng.lognormvariate(9, 1.5)
+    found = pauses.suggest()
+    assert found is not None
+    timeout_s, why = found
+    assert timeout_s > 86_400
+    assert why.endswith("though the log itself is shorter: --idle-timeout says when a session ends")
+
+
 def test_an_id_is_told_from_other_hashes_and_numbers_by_the_sign_behind_it() -> None:
     """Wrong before: telephone numbers and nonces of the messages were sessions of their own."""
     rng = Random(0)
