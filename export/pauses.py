@@ -55,8 +55,12 @@ _GROUP = 0.01
 _LARGE_GROUP = 0.05
 _PEAK = 20
 _DEPTH = 0.1
-# Units of the clock from which on each bin has pauses.
-_UNITS = 10
+# Pauses of one unit of the clock and of two lie so far apart on a logarithmic scale that there are
+# empty bins between them, whatever the log.
+_EMPTY_BELOW = 2
+# Keys that come back after most of the log are new sessions where at most this share of the keys
+# does. Where more do, such a pause is a part of the sessions.
+_COME_BACK = 0.3
 # What a timeout may be where it lies between two groups: they may be seconds apart.
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, *_LADDER)
 
@@ -105,14 +109,21 @@ class Pauses:
                 break
         share = bisect(longest, rung) / len(longest)
         if rung > max(log_s, _A_DAY):
-            # Some key came back after most of the log.
-            timeout, why = self._by_groups() or (rung, "no session pauses longer")
-            if timeout > log_s:
-                why += ", though the log itself is shorter: --idle-timeout says when a session ends"
-            return timeout, why
+            return self._of_few_that_come_back(longest) or (
+                rung,
+                "no session pauses longer; the log itself is shorter, so name another timeout "
+                "with --idle-timeout where sessions end sooner",
+            )
         if share == 1:
             return rung, "no session pauses longer"
         return rung, f"{share:.1%} of the sessions never pause longer"
+
+    def _of_few_that_come_back(self, longest: Sequence[float]) -> tuple[int, str] | None:
+        """A timeout below the pauses of a few keys that came back; `longest` are those of all."""
+        found = self._by_groups()
+        if found is None or len(longest) - bisect(longest, found[0]) > _COME_BACK * len(longest):
+            return None
+        return found
 
     def _by_groups(self) -> tuple[int, str] | None:
         """A timeout between two groups of pauses, and why; None where there are no such groups."""
@@ -155,7 +166,7 @@ class Pauses:
         is cut there in the wrong place is next to nothing. Between one unit of the clock and two
         there is nothing in any case.
         """
-        told_apart = math.ceil(_BINS * math.log10(_UNITS * self._unit_ns / _NS))
+        told_apart = math.ceil(_BINS * math.log10(_EMPTY_BELOW * self._unit_ns / _NS))
         total = self._bins.total()
         low = min(self._bins)
         counts = [self._bins[low + n] for n in range(max(self._bins) - low + 1)]
