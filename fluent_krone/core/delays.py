@@ -1,4 +1,4 @@
-"""What whoever waits for a session's next event must allow for: silences, and late events.
+"""What has to be allowed for while a session's next event is awaited: silences, and late events.
 
 1. While no record of any session comes, nobody can tell an execution that hangs from a shipper that
    is down. So a silence of the whole stream counts as waiting only for as long as training says

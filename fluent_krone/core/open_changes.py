@@ -1,5 +1,5 @@
-"""The changes that are open: when each is told and what its report says, whether it goes wrong,
-and when it closes.
+"""The changes that are open: when and how each is reported, whether it goes wrong, and when it
+closes.
 """
 
 from __future__ import annotations

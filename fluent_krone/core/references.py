@@ -1,4 +1,4 @@
-"""Which records the events of a session were, for whoever holds the records themselves.
+"""Which records the events of a session were, for those who hold the records themselves.
 
 Core sees a record once, reads it, and lets go of it. Who holds records elsewhere gives each one a
 *reference*, a number that core does not understand, and finds it again in `Session.refs`:

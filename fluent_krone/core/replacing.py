@@ -1,4 +1,4 @@
-"""Which old step a new one stands for: told from its place among the others, and from its words.
+"""Which old step a new one stands for, by its place among the others and by its words.
 
 A deploy renames steps and adds new ones. Whoever reads the log sees which is which: where sessions
 had `cart loaded` between two steps, they now have `fetched basket`. What is done here is the same:

@@ -17,8 +17,8 @@ from .rows import MAX_NAME, printable
 if TYPE_CHECKING:
     from .knowledge import Knowledge
 
-# Fields of a deviation that a mark needs. None of them holds a log line. Only the step of a line
-# that matches no template does, and it is masked.
+# Fields of a deviation that a mark needs. Only the step of a line that matches no template holds a
+# log line, and it is masked.
 _KEPT_OF_DEVIATIONS = (
     *("witness", "direction", "entity", "action", "status"),
     *("signature", "size", "templates", "entities", "teaches"),

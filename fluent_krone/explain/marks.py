@@ -165,8 +165,12 @@ class Marks:
 
     def mark_pattern(self, pattern: str, says: Says, now_s: float) -> Mark:
         """Mark a pattern, no alert of which needs to be known."""
-        record = self._recalled(pattern) or {"about": ""}
-        [mark] = self.set([Target("pattern", pattern, record["about"])], says, now_s)
+        record = self._recalled(pattern)
+        about = ""
+        # It may be the id of an alert by mistake, and a mark on that covers nothing.
+        if record is not None and record["pattern"] == pattern:
+            about = record["about"]
+        [mark] = self.set([Target("pattern", pattern, about)], says, now_s)
         return mark
 
     def concerning(self, record: Mapping[str, Any]) -> list[Mark]:

@@ -1,4 +1,4 @@
-// What the words of the page mean, for whoever sees it for the first time.
+// What the words of the page mean, for somebody who sees it for the first time.
 
 const QUESTIONS = {
   "What is broken now?":

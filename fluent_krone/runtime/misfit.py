@@ -1,4 +1,4 @@
-"""Whether a bundle and its settings fit the stream, told from counters.
+"""Whether a bundle and its settings fit the stream, judged by counters.
 
 A stream that does not fit looks healthy from outside: records come and are acked. Yet nothing is
 judged, or everything is called new. So each kind of misfit has one line that says what to do.

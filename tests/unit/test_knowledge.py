@@ -272,6 +272,9 @@ def test_an_alert_leads_to_its_pattern() -> None:
     assert (seen.tag, seen.session, seen.about) == ("app", "ride 7, x", "Lift → ride")
     assert seen.at_ms == NOW * 1000
     assert mark(knowledge, A, "normal", "", "ada", None, NOW).about == "Lift → ride"
+    knowledge.alerted([alert("1" * 32)])
+    # The id of an alert is no pattern: a mark under it covers nothing, and says so.
+    assert mark(knowledge, "1" * 32, "normal", "", "ada", None, NOW).about == ""
 
 
 def test_a_pattern_without_alerts_is_known_by_what_was_said_of_it() -> None:
