@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fluent_krone.core.flow_findings import SCALES, WINDOW_NS
 from fluent_krone.core.hierarchy import Hierarchy
-from fluent_krone.detect.rates import Rate, Rates, Silences
+from fluent_krone.detect.rates import RareNode, Rate, Rates, Silences
 from fluent_krone.types import LEVELS, FlowLevel
 
 from .sequences import TrainingSession
@@ -25,9 +25,9 @@ FEWEST_WINDOWS = 60
 # says nothing of the hours that it does not have.
 WHOLE_DAY, _WEEKS = 20 * 60, 14 * 1440
 _HOURS_OF_DAY, _HOURS_OF_WEEK = 24, 168
-# Events of a node below which its rate by the hour, and its silences, say nothing …
+# Events of a node in whole windows below which its rate by the hour, and its silences, say nothing,
 _FEWEST_EVENTS = 30
-# … and below which not even a burst of it can be told.
+# and in all of training, below which not even a burst of it can be told.
 _FEWEST_OF_BURST = 5
 # A run of empty windows that is this many times the second longest is a hole in the log.
 _HOLE = 5.0
@@ -47,36 +47,39 @@ def measure_rates(sessions: Sequence[TrainingSession], hierarchy: Hierarchy) -> 
     events = [session for session in sessions if session.gaps_ns or len(session.log_keys) == 1]
     if len(events) < len(sessions) or not events:
         return Rates()
-    starts = np.array([session.first_ns for session in events]) // WINDOW_NS
-    windows = np.fromiter(_windows(events), np.int64)
+    starts = np.array([session.first_ns for session in events])
+    times = np.fromiter(_times(events), np.int64)
     keys = np.fromiter((key for session in events for key in session.log_keys), np.int64)
     # The first and the last window are not whole.
-    first = int(starts.min()) + 1
-    size = int(windows.max()) - first
+    first = int(starts.min()) // WINDOW_NS + 1
+    size = int(times.max()) // WINDOW_NS - first
     if not FEWEST_WINDOWS <= size <= _MOST_WINDOWS:
         return Rates()
     cells = _cells(first, size)
     found: list[Rate] = []
-    for level, node, at in _nodes(starts, windows, keys, hierarchy):
-        at = at[(at >= first) & (at < first + size)] - first
+    rare: list[RareNode] = []
+    has_stream = True
+    for level, node, of_node in _nodes(starts, times, keys, hierarchy):
+        at = of_node // WINDOW_NS - first
+        at = at[(at >= 0) & (at < size)]
         if len(at) >= _FEWEST_EVENTS:
             found.append(_rate(level, node, np.bincount(at, minlength=size), cells, first))
-        elif found and found[0].level == "stream" and len(at) >= _FEWEST_OF_BURST:
-            counts = np.bincount(at, minlength=size)
-            found.append(_rare(level, node, counts, found[0].rates, cells, first))
-    return Rates(size, tuple(found))
+        elif level == "stream":
+            has_stream = False
+        elif has_stream and len(of_node) >= _FEWEST_OF_BURST:
+            rare.append(RareNode(level, node, len(of_node), _most(of_node)))
+    return Rates(size, tuple(found), tuple(rare))
 
 
-def _windows(sessions: Iterable[TrainingSession]) -> Iterator[int]:
+def _times(sessions: Iterable[TrainingSession]) -> Iterator[int]:
     for session in sessions:
-        for time_ns in accumulate(session.gaps_ns, initial=session.first_ns):
-            yield time_ns // WINDOW_NS
+        yield from accumulate(session.gaps_ns, initial=session.first_ns)
 
 
 def _nodes(
-    starts: Ints, windows: Ints, keys: Ints, hierarchy: Hierarchy
+    starts: Ints, times: Ints, keys: Ints, hierarchy: Hierarchy
 ) -> Iterator[tuple[FlowLevel, int, Ints]]:
-    """Each node and the windows of its events; the stream, which counts the starts, first."""
+    """Each node and the times of its events; the stream, which counts the starts, first."""
     yield "stream", 0, starts
     for level in reversed(LEVELS):
         node_of = np.array(hierarchy.nodes(level))[keys]
@@ -84,7 +87,21 @@ def _nodes(
         bounds = np.searchsorted(node_of[order], np.arange(node_of.max() + 2))
         for node, (begin, end) in enumerate(pairwise(bounds)):
             if end > begin and node != hierarchy.nodes(level)[hierarchy.unknown]:
-                yield level, node, windows[order[begin:end]]
+                yield level, node, times[order[begin:end]]
+
+
+def _most(times: Ints) -> tuple[int, ...]:
+    """The most events within each of `SCALES`, from the first moment of training to the last.
+
+    Windows begin with any event, so that a burst counts as a whole wherever it falls. When serving
+    windows are aligned: none of them has more of the same events.
+
+    >>> _most(np.array([0, 59, 61, 65, 3600]) * 10**9)
+    (3, 4, 4)
+    """
+    times = np.sort(times)
+    ends = [np.searchsorted(times, times + scale * WINDOW_NS) for scale in SCALES]
+    return tuple(int((end - np.arange(len(times))).max()) for end in ends)
 
 
 def _cells(first: int, size: int) -> Ints:
@@ -106,27 +123,6 @@ def _rate(level: FlowLevel, node: int, counts: Ints, cells: Ints, first: int) ->
         missing=round(max(runs, default=0.0), 3),
         highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
         silences=_longest(runs),
-    )
-
-
-def _rare(
-    level: FlowLevel, node: int, counts: Ints, of_stream: Sequence[float], cells: Ints, first: int
-) -> Rate:
-    """A node that comes so rarely that only its bursts are judged, as failures do.
-
-    It is taken to come as the executions do over the hours. Its silences are without a limit: more
-    events would have to be missing than there are windows.
-    """
-    stream = np.array(of_stream)
-    share = counts.sum() / np.maximum(stream, 0.0)[cells].sum()
-    rates = np.where(stream < 0, -1.0, stream * share)
-    usual = np.maximum(rates, 0.0)[cells]
-    return Rate(
-        level=level,
-        node=node,
-        rates=tuple(round(float(rate), 5) for rate in rates),
-        missing=float(len(counts)),
-        highest=tuple(round(_highest(counts, usual, first, scale), 4) for scale in SCALES),
     )
 
 

@@ -300,7 +300,7 @@ class FlowWatch:
         self._tell("burst", bursting)
 
     def _note_silences(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
-        empty = {number for number, count in enumerate(counts) if not count} - hour.unknown
+        empty = {number for number in hour.expected if not counts[number]}
         for number in self._running - empty:
             now = self._now[number]
             now.run = 0

@@ -33,9 +33,9 @@ class FlowNode:
     `level` is `stream` for the starts of sessions, which have no `log_keys`; `log_key` is a leaf
     that stands for the node. `rates` are events in a window, for each hour of the day or of the
     week; a negative one means that nobody knows. `most_missing` is how many usual events may be
-    missing in a run of empty windows, `most_windows` how long a run may be at least. `highest` is
-    the largest ln((count + 1) / (usual + 1)) for each of `SCALES`. `p_value` is the share of
-    windows that are further from usual than any of training.
+    missing in a run of empty windows, infinite where no silence counts, `most_windows` how long a
+    run may be at least. `highest` is the largest ln((count + 1) / (usual + 1)) for each of
+    `SCALES`. `p_value` is the share of windows that are further from usual than any of training.
     """
 
     level: FlowLevel
@@ -64,8 +64,8 @@ class Hour:
 
     usual: Sequence[float]
     fewest: Sequence[Sequence[float]]
-    # The nodes whose usual rate is not known.
-    unknown: frozenset[int] = frozenset()
+    # The nodes that may be silent: the rate is known, and silences count.
+    expected: Sequence[int] = ()
 
 
 class UsualFlow:
@@ -104,8 +104,12 @@ class UsualFlow:
                 ]
                 for place, scale in enumerate(SCALES)
             ]
-            unknown = frozenset(number for number, rate in enumerate(usual) if rate < 0)
-            self._hour = Hour(usual, fewest, unknown)
+            expected = [
+                number
+                for number, (node, rate) in enumerate(zip(self._nodes, usual, strict=True))
+                if rate >= 0 and node.most_missing < math.inf
+            ]
+            self._hour = Hour(usual, fewest, expected)
         return self._hour
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -128,29 +129,76 @@ def test_a_stream_that_never_begins_is_a_silence() -> None:
     ]
 
 
-def test_a_burst_of_what_came_only_a_few_times_in_training() -> None:
-    """Wrong before: steps of fewer than 30 events had no rate, and failures are such steps."""
-    sessions = steady_training(2000)
-    stuck = [
-        TrainingSession((b"stuck-%d" % minute,), T0 + minute * MINUTE * S, (STUCK,), ())
-        for minute in range(100, 2000, 240)
+def rare_steps(minutes: list[float]) -> list[TrainingSession]:
+    return [
+        TrainingSession((b"stuck-%d" % at,), T0 + int(minute * MINUTE) * S, (STUCK,), ())
+        for at, minute in enumerate(minutes)
     ]
-    nodes = measure_rates(sessions + stuck, tree()).limits(tree(), 1)
+
+
+def with_rare_steps(nodes: Any, stuck: dict[int, int], minutes: int = 100) -> list[Finding]:
+    """What is found in a usual stream that has so many rare steps in some minutes of an hour on."""
     watch = FlowWatch(len(ROWS), nodes)
-    begin = T0 // WINDOW_NS + 1
-    for window in range(begin, begin + 100):
+    begin = T0 // WINDOW_NS // 60 * 60 + 1
+    for window in range(begin, begin + minutes):
         watch.roll(window * WINDOW_NS)
         watch.counts[OPEN] += 3
         watch.counts[CLOSE] += 3
         watch.counts[-1] += 3
-        watch.counts[STUCK] += {20: 1, 60: 12, 61: 14}.get(window - begin, 0)
-    [burst] = watch.take()
+        watch.counts[STUCK] += stuck.get(window - begin, 0)
+    return watch.take()
+
+
+def test_a_burst_of_what_came_only_a_few_times_in_training() -> None:
+    """Wrong before: steps of fewer than 30 events had no rate, and failures are such steps."""
+    stuck = rare_steps(list(range(100, 2000, 240)))
+    nodes = measure_rates(steady_training(2000) + stuck, tree()).limits(tree(), 1)
+    [burst] = with_rare_steps(nodes, {20: 1, 60: 12, 61: 14})
     assert burst.flow is not None
     assert (burst.deviations[0].direction, burst.flow.observed) == ("burst", 12)
     assert burst.flow.name == "“lift”"
-    # Nobody misses a failure, however long it does not come.
-    [rare] = {node.most_missing for node in nodes if node.log_keys == (STUCK,)}
-    assert rare > 2000
+
+
+def test_nobody_misses_a_rare_step() -> None:
+    """Wrong before: a silence of it had a limit, though a high one."""
+    stuck = rare_steps(list(range(100, 2000, 66)))
+    nodes = measure_rates(steady_training(2000) + stuck, tree()).limits(tree(), 10**9)
+    assert not with_rare_steps(nodes, dict.fromkeys(range(9, 400, 66), 1), 200_000)
+
+
+@pytest.mark.parametrize("minute", [0.0, 0.9, 5.0, 9.7, 31.0, 55.0, 700.0, 1499.5])
+def test_a_burst_of_training_is_usual_wherever_it_was(minute: float) -> None:
+    """Wrong before: a burst in the first minutes, which no whole window had, was not known, and
+    one across the bounds of windows only by its halves.
+    """
+    stuck = rare_steps([minute + at / 60 for at in range(20)])
+    nodes = measure_rates(steady_training(1500) + stuck, tree()).limits(tree(), 10**9)
+    assert not with_rare_steps(nodes, dict.fromkeys(range(200, 3000, 700), 20), 3000)
+    assert not with_rare_steps(nodes, {201: 7, 202: 6, 205: 7}, 300)
+    assert with_rare_steps(nodes, {200: 200}, 300)
+
+
+def test_rare_steps_leave_the_limits_of_others_alone() -> None:
+    """Wrong before: each rare step took as much of the false alarms as any other."""
+    rows = [Leaf(*row[:4]) for row in ROWS]
+    many = Hierarchy([*rows, *(Leaf(f"odd {n}", f"odd{n}", "none", "none") for n in range(500))])
+    odd = [
+        TrainingSession((b"odd-%d" % n,), T0 + n * MINUTE * S, (len(rows) + n % 500,), ())
+        for n in range(2500)
+    ]
+    # With the times of the odd steps, of another name that is not rare, the stream is the same.
+    usual = [TrainingSession(one.key, one.first_ns, (OPEN,), ()) for one in odd]
+    training = steady_training(2600)
+    limits = {
+        kind: {
+            node.log_keys: node.highest
+            for node in measure_rates(training + sessions, many).limits(many, 1)
+        }
+        for kind, sessions in (("rare", odd), ("usual", usual))
+    }
+    assert len(limits["rare"]) > 500 > 10 > len(limits["usual"])
+    for highest, before in zip(limits["rare"][CLOSE,], limits["usual"][CLOSE,], strict=True):
+        assert before <= highest < before * 1.1
 
 
 def test_a_step_that_stops_is_reported_while_others_go_on() -> None:
@@ -290,6 +338,11 @@ def test_rates_survive_json() -> None:
     rates = measure_rates(random_training(300, 1), tree())
     assert rates.nodes[0].silences
     assert rates_from_json(rates_to_json(rates)) == rates
+    rates = measure_rates(steady_training(300) + rare_steps([1, 2, 3, 4, 200]), tree())
+    assert rates.rare
+    assert rates_from_json(json.loads(json.dumps(rates_to_json(rates)))) == rates
+    # An earlier version wrote no rare steps.
+    assert rates_from_json({"windows": 9, "nodes": []}) == Rates(9)
     with pytest.raises(ValueError, match="level 'galaxy'"):
         rates_from_json({"windows": 9, "nodes": [["galaxy", 0, [1.0], 0.0, [0, 0, 0]]]})
 
