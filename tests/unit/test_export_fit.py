@@ -653,9 +653,9 @@ def test_an_empty_file(tmp_path: Path, run: Run, name: str, content: str) -> Non
     assert "the file is empty" in complains(run, tmp_path, "--input", path, *KEY)
 
 
-def test_a_file_of_another_kind(tmp_path: Path, run: Run) -> None:
+def test_a_file_of_damaged_json(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(as_text(brewery(5, 1)), encoding="utf-8")
+    path.write_text('{"message": "mash batch 7\n' * 34, encoding="utf-8")
     assert "none of the first 34 lines can be read" in complains(
         run, tmp_path, "--input", path, *KEY
     )
