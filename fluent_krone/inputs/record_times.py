@@ -1,19 +1,19 @@
 """Times of a file's records: which of their fields holds it, and how it is read.
 
 Records name their time in many ways. The usual names come first. Where no record has any of them,
-the fields are looked at whose names speak of a time, nested ones too, and of those in which nearly
-all records have a time, the first is taken by whose times the records are most in order. A date and
-a clock in two fields are one time. Where there is no such name, the first field is taken whose
-numbers are seconds (or milliseconds …) since 1970 that go on through the file, within two years
-before the file's own date. Where there is none of these either, records of each kind may have a
-time of their own name: the first that a record has.
+the fields are looked at whose names speak of a time, nested ones too, and the first is taken in
+which nearly all records have a time; of the start and the end of the same thing, the one in whose
+order the records are written. A date and a clock in two fields are one time. Where there is no such
+name, the first field is taken whose numbers are seconds (or milliseconds …) since 1970 that go on
+through the file, within two years before the file's own date. Where there is none of these either,
+records of each kind may have a time of their own name: the first that a record has.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +40,14 @@ _JOURNAL_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 _OF_THE_EVENT = re.compile(
     r"(?i:@?(?:.*[\W_])?time_?stamp|event_?time|log_?time|date_?time|time|date)\Z"
 )
+# The words by which the names of a start and of an end differ, …
+_THEN = r"(?=[^a-z]|time|ts|stamp|date|at|\Z)"
+_START = re.compile(rf"(?<![a-z])(?:start(?:ed)?|begin|began|creat(?:ed?|ion)|open(?:ed)?){_THEN}")
+_END = re.compile(
+    rf"(?<![a-z])(?:end(?:ed)?|finish(?:ed)?|stop(?:ped)?|complet(?:ed?|ion)|closed?){_THEN}"
+)
+# … and what else may be in the name of one of them only.
+_OF_A_TIME = re.compile(r"time|ts|stamp|date|at(?![a-z])|[^a-z0-9]")
 # The field of the nanoseconds beside that of the seconds, as Log4j, protocol buffers and Google's
 # agents write them.
 _NANOS_BESIDE = {
@@ -61,6 +69,9 @@ _BACK_SHARE = 0.2
 _BACK_NS = 3600 * 10**9
 # Records that are needed to see that numbers go on with time.
 _FEWEST = 20
+# What has a start and an end lasts no longer than this, in ns: a longer-lived thing, such as a
+# ticket, is not what one record tells of.
+_LONGEST_NS = 6 * 3600 * 10**9
 # A log is at most so old when its file is written, in ns (two years). An id that grows is rarely
 # among the seconds of just these years.
 _OLDEST_NS = 2 * 366 * 24 * 3600 * 10**9
@@ -163,22 +174,60 @@ def _time_places(first: list[Record], written: int | None) -> tuple[_Place, ...]
     named.sort(key=lambda path: (not _OF_THE_EVENT.match(path[-1]), len(path)))
     timed = [path for path in named if _share(first, path, is_time) >= _MOST]
     if timed:
-        alike = [
-            path
-            for path in timed
-            if bool(_OF_THE_EVENT.match(path[-1])) == bool(_OF_THE_EVENT.match(timed[0][-1]))
-        ]
-        return ((min(alike, key=lambda path: _turned_back(first, path, reader)),),)
+        return ((_more_in_order(first, timed, reader),),)
     return _time_of_no_name(first, paths, reader, written) or _by_turns(first, named, is_time)
 
 
-def _turned_back(records: list[Record], path: _Path, reader: TimeReader) -> int:
-    """How often the times of a field lie before those of the record before.
+def _more_in_order(records: list[Record], timed: list[_Path], reader: TimeReader) -> _Path:
+    """The first field; of a start and an end, the one by which the records are more in order.
 
-    Records are written in the order of one of their times: spans, when they end.
+    Records are written in the order of one of their times: spans, when they end. No other fields
+    are compared, since one that hardly moves, such as the start of a process, is always in order.
     """
-    times = [time_ns for record in records if (time_ns := _read(_at(record, path), reader))]
+    first = timed[0]
+    for other in timed[1:]:
+        both = [
+            (one_ns, other_ns)
+            for record in records
+            if (one_ns := _read(_at(record, first), reader)) is not None
+            and (other_ns := _read(_at(record, other), reader)) is not None
+        ]
+        if _is_start_and_end(first, other):
+            lasted = [end - start for start, end in both]
+        elif _is_start_and_end(other, first):
+            lasted = [end - start for end, start in both]
+        else:
+            continue
+        ones, others = zip(*both, strict=True)
+        if (
+            sum(0 <= ns <= _LONGEST_NS for ns in lasted) >= _MOST * len(records)
+            and len(set(others)) >= _MOST * len(set(ones))
+            and _turned_back(others) < _turned_back(ones)
+        ):
+            return other
+    return first
+
+
+def _turned_back(times: Sequence[int]) -> int:
+    """How often a time lies before the one before it."""
     return sum(after < before for before, after in pairwise(times))
+
+
+def _is_start_and_end(one: _Path, other: _Path) -> bool:
+    """Whether two fields are the start and the end of the same thing.
+
+    >>> _is_start_and_end(("startTime",), ("endTime",))
+    True
+    >>> _is_start_and_end(("service_started_at",), ("finished_at",))
+    False
+    """
+    start, end = (
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", ".".join(path)).lower() for path in (one, other)
+    )
+    if not _START.search(start) or not _END.search(end):
+        return False
+    start_of, end_of = _START.sub("", start), _END.sub("", end)
+    return _OF_A_TIME.sub("", start_of) == _OF_A_TIME.sub("", end_of)
 
 
 def _by_turns(

@@ -566,6 +566,43 @@ def test_of_two_times_the_one_in_whose_order_records_are_written(
     assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(end) for end in ends]
 
 
+@pytest.mark.parametrize(
+    ("time", "other", "is_other"),
+    [
+        ("occurred_at", "service_started_at", lambda at, n: FIRST - timedelta(days=30)),
+        ("finished_at", "deployed_at", lambda at, n: FIRST - timedelta(days=30)),
+        ("event_timestamp", "ingest_timestamp", lambda at, n: FIRST + timedelta(hours=1 + n // 60)),
+        ("created_at", "batch_at", lambda at, n: FIRST + timedelta(minutes=n // 60)),
+        ("logged_at", "expires_at", lambda at, n: FIRST + timedelta(days=365, seconds=n)),
+        # Pairs of a start and an end: of a batch, of a month, and the other way round.
+        ("created_at", "completed_at", lambda at, n: FIRST + timedelta(minutes=10 * (1 + n // 60))),
+        ("created_at", "closed_at", lambda at, n: FIRST + timedelta(days=30, seconds=n)),
+        ("opened_at", "closed_at", lambda at, n: FIRST + timedelta(seconds=n / 2 - 9)),
+        # The start of another thing than that which ends.
+        ("job_start_time", "step_end_time", lambda at, n: at + timedelta(seconds=n % 2)),
+    ],
+)
+def test_another_field_in_order_is_not_taken_for_the_time(
+    time: str, other: str, is_other: Callable[[datetime, int], datetime], tmp_path: Path
+) -> None:
+    """Was wrong: where records were a little out of order, a field that never moves, moves in
+    batches or lies in the future took the place of their time.
+    """
+    rng = Random(4)
+    path = tmp_path / "steps.json"
+    times = [FIRST + timedelta(seconds=n / 2 + rng.uniform(-0.4, 0.4)) for n in range(300)]
+    records = [
+        {
+            "msg": "step done",
+            time: _of_unit(at, time),
+            other: _of_unit(is_other(at, n), other),
+        }
+        for n, at in enumerate(times)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(at) for at in times]
+
+
 def _of_unit(at: datetime, name: str) -> str:
     if name.endswith("UnixNano"):
         return str(unix_ns(at))
