@@ -131,8 +131,8 @@ def kind_of(head: Sequence[str], suffix: str = "") -> FileKind:
         return FileKind("csv", "a table", csv_rows(sign, first))
     if _is_yaml(lines):
         return YAML
-    # Most lines are damaged: then its name says what it is.
-    if suffix in (".json", ".jsonl", ".ndjson") and any(map(_MAY_BE_JSON, lines)):
+    # Most lines are damaged, or all are blank: then its name says what it is.
+    if suffix in (".json", ".jsonl", ".ndjson") and _may_be_json(lines):
         return JSON
     if len(objects) >= _MANY * len(lines) > 0:
         return MIXED
@@ -154,10 +154,7 @@ def json_objects(lines: Iterable[str]) -> tuple[list[Record], list[str]]:
 
 def json_object(line: str) -> Record | None:
     """The record that a line of JSON is, or None."""
-    # A sequence of JSON texts (RFC 7464) has a record separator before each.
-    line = line.lstrip("\ufeff\x1e \t\r\n")
-    # Events that a server sends are named so, and records in lines of syslog.
-    line = line.removeprefix("data:").removeprefix("@cee:").lstrip(" ")
+    line = _bare(line)
     if not line.startswith("{"):
         return None
     try:
@@ -167,6 +164,20 @@ def json_object(line: str) -> Record | None:
     if not isinstance(record, dict):
         return None
     return record
+
+
+def _may_be_json(lines: Iterable[str]) -> bool:
+    """Whether a line begins as JSON, or all are blank."""
+    bare = [*filter(None, map(_bare, lines))]
+    return not bare or any(map(_MAY_BE_JSON, bare))
+
+
+def _bare(line: str) -> str:
+    """A line without what may stand before the JSON in it."""
+    # A sequence of JSON texts (RFC 7464) has a record separator before each.
+    line = line.lstrip("\ufeff\x1e \t\r\n")
+    # Events that a server sends are named so, and records in lines of syslog.
+    return line.removeprefix("data:").removeprefix("@cee:").lstrip(" ")
 
 
 def _json_kind(objects: Sequence[Record], others: Sequence[str]) -> FileKind:

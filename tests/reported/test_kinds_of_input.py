@@ -70,6 +70,13 @@ def test_plain_text_in_a_file_of_json_by_its_name(tmp_path: Path) -> None:
     assert len(records) == 18
 
 
+def test_blank_lines_are_no_records_in_a_file_of_json_by_its_name(tmp_path: Path) -> None:
+    """Was wrong: each was an empty record, also behind damaged events that a server sent."""
+    assert read(tmp_path / "blank.json", "\n\n \n") == []
+    events = read(tmp_path / "events.ndjson", 'data: {"message": "paid"\n\n' * 9)
+    assert messages(events, UNREADABLE) == [b'data: {"message": "paid"'] * 9
+
+
 def test_a_table_without_names_of_columns_is_text(tmp_path: Path) -> None:
     """Wrong before: its first row was taken for the names of columns, and no message was found."""
     rows = [f"2026-03-02 00:05:{n:02d};NOTE;ctl1;ZN-{n};train left\n" for n in range(9)]
