@@ -92,7 +92,8 @@ _OUTCOMES = (
     *("status", "statuscode", "result", "resultcode", "outcome", "success", "error", "errorcode"),
     *("exitcode", "exitstatus", "verdict"),
 )
-_OF_OUTCOMES = ("code", "value", "text", "type", "name")
+# What stands behind one of them in words may as well describe a thing, as the name of a result.
+_IN_WORDS = ("value", "text", "type", "name")
 # Kinds of messages of one form that are always few enough.
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
@@ -317,7 +318,11 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
         pairs = [(form, value) for form, _, value in had]
         if said < _SAID_SHARE * len(had) and _is_news(name, pairs, len(sample)):
             found.append(name)
-    words = [name for name in found if not _is_outcome(name)]
+    words = [
+        name
+        for name in found
+        if not _is_outcome(name) or (_is_in_words(name) and len(set(values_of(name, sample))) > 1)
+    ]
     context = of_sessions(words, session_key, sample)
     found = [name for name in found if name not in context]
     return _in_few_kinds(found, forms, sample)
@@ -333,9 +338,13 @@ def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:
     if not any(_is_word(value) for _, value in had):
         # A number such as a code may be another one, though it is the same in all of a form.
         return True
-    if _is_outcome(name) and (is_path(name) or len({value for _, value in had}) == 1):
-        # Fields that have several values and are not nested tell steps apart by themselves.
-        return True
+    if _is_outcome(name):
+        values = Counter(value for _, value in had)
+        alike = max(values.values()) >= _EVERYWHERE * len(had)
+        # Fields that have several values and are not nested tell steps apart by themselves. Nearly
+        # everything goes the same way, while names of things are many.
+        if len(values) == 1 or (is_path(name) and (alike or not _is_in_words(name))):
+            return True
     # A word that is the same in all messages of a form, as the service that writes them, says
     # nothing; but that of a field which few messages have, as a route, may yet be another one.
     if all(len(values) == 1 for values in of_form.values()) and len(had) > _USUAL * size:
@@ -351,7 +360,12 @@ def _is_outcome(name: str) -> bool:
     [True, True, False]
     """
     *above, last = map(spelled, name.removeprefix("$.").split("."))
-    return last in _OUTCOMES or (last in _OF_OUTCOMES and bool(above) and above[-1] in _OUTCOMES)
+    behind = last == "code" or last in _IN_WORDS
+    return last in _OUTCOMES or (behind and bool(above) and above[-1] in _OUTCOMES)
+
+
+def _is_in_words(name: str) -> bool:
+    return spelled(last_name(name)) in _IN_WORDS
 
 
 def _in_few_kinds(

@@ -186,6 +186,28 @@ def test_a_word_that_says_how_it_went_is_part_of_the_message(
     assert chosen(list(requests(**fields))) == f"message,{outcome}"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # What the customer is, …
+        {"status": lambda rng, n: {"name": WORDS[n // 4 % 2]}},
+        {"status": lambda rng, n: {"type": WORDS[n // 4 % 20 == 0]}},
+        # … and names of things.
+        {"result": lambda rng, n: {"name": rng.choice(["anna", "bert", "carl"])}},
+        {"result": lambda rng, n: {"value": rng.choice(WORDS)}},
+    ],
+)
+def test_words_behind_an_outcome_that_do_not_say_how_it_went(fields: dict[str, Any]) -> None:
+    """Wrong before: they were part of the message, and made several steps of each."""
+    assert chosen(list(requests(**fields))) == "message"
+
+
+@pytest.mark.parametrize("name", ["status", "error"])
+def test_a_word_behind_an_outcome_that_is_nearly_always_the_same_one(name: str) -> None:
+    records = list(requests(**{name: lambda rng, n: {"type": "none" if n % 19 else "timeout"}}))
+    assert chosen(records) == f"message,$.{name}.type"
+
+
 def test_whole_lines_of_a_log_stay_alone() -> None:
     """Wrong before: a number beside them was put into the message, and hid header and time."""
     records = [
