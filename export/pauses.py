@@ -55,11 +55,9 @@ _GROUP = 0.01
 _LARGE_GROUP = 0.05
 _PEAK = 20
 _DEPTH = 0.1
-# Pauses of one unit of the clock and of two lie so far apart on a logarithmic scale that there are
-# empty bins between them, whatever the log.
-_EMPTY_BELOW = 2
 # Keys that come back after most of the log are new sessions where at most this share of the keys
-# does. Where more do, such a pause is a part of the sessions.
+# does that began in its first half: later ones may not have come back yet. Where more do, such a
+# pause is a part of the sessions.
 _COME_BACK = 0.3
 # What a timeout may be where it lies between two groups: they may be seconds apart.
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, *_LADDER)
@@ -109,7 +107,7 @@ class Pauses:
                 break
         share = bisect(longest, rung) / len(longest)
         if rung > max(log_s, _A_DAY):
-            return self._of_few_that_come_back(longest) or (
+            return self._of_few_that_come_back() or (
                 rung,
                 "no session pauses longer; the log itself is shorter, so name another timeout "
                 "with --idle-timeout where sessions end sooner",
@@ -118,12 +116,15 @@ class Pauses:
             return rung, "no session pauses longer"
         return rung, f"{share:.1%} of the sessions never pause longer"
 
-    def _of_few_that_come_back(self, longest: Sequence[float]) -> tuple[int, str] | None:
-        """A timeout below the pauses of a few keys that came back; `longest` are those of all."""
+    def _of_few_that_come_back(self) -> tuple[int, str] | None:
+        """A timeout below the pauses of a few keys that came back; None where many did."""
         found = self._by_groups()
-        if found is None or len(longest) - bisect(longest, found[0]) > _COME_BACK * len(longest):
+        half_ns = (min(self._first.values()) + max(self._last.values())) / 2
+        early = [pause for key, pause in self._longest.items() if self._first[key] <= half_ns]
+        if found is None or not early:
             return None
-        return found
+        came_back = sum(pause > found[0] * _NS for pause in early)
+        return found if came_back <= _COME_BACK * len(early) else None
 
     def _by_groups(self) -> tuple[int, str] | None:
         """A timeout between two groups of pauses, and why; None where there are no such groups."""
@@ -163,16 +164,17 @@ class Pauses:
         """A timeout where pauses are rarest between two groups that run into each other.
 
         Both groups must be large, and far more frequent at their peaks than between them: what
-        is cut there in the wrong place is next to nothing. Between one unit of the clock and two
-        there is nothing in any case.
+        is cut there in the wrong place is next to nothing. Where the clock has no pauses between
+        two of its units, their absence says nothing.
         """
-        told_apart = math.ceil(_BINS * math.log10(_EMPTY_BELOW * self._unit_ns / _NS))
         total = self._bins.total()
         low = min(self._bins)
         counts = [self._bins[low + n] for n in range(max(self._bins) - low + 1)]
         smooth = [sum(counts[max(0, n - 1) : n + 2]) for n in range(len(counts))]
         best: tuple[float, int] | None = None
-        for n in range(max(1, told_apart - low), len(smooth) - 1):
+        for n in range(1, len(smooth) - 1):
+            if not self._may_pause(low + n - 1, low + n + 2):
+                continue
             below = sum(counts[:n])
             if min(below, total - below) < _LARGE_GROUP * total:
                 continue
@@ -187,6 +189,12 @@ class Pauses:
         return timeout, (
             f"pauses of about {as_time(middle)} are the rarest between shorter and longer ones"
         )
+
+    def _may_pause(self, first: int, end: int) -> bool:
+        """Whether the clock has a pause of the size of any of the bins `[first, end)`."""
+        shortest_ns = 10 ** (first / _BINS) * _NS
+        longest_ns = 10 ** (end / _BINS) * _NS
+        return (longest_ns - 1) // self._unit_ns * self._unit_ns >= shortest_ns
 
     def stretches(self, timeout_s: float) -> int:
         """How many stretches there are between pauses that are longer than a timeout."""

@@ -42,6 +42,8 @@ from .flow_findings import (
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
 _TOGETHER = 10
+# Under what a report is noted that is about steps only whose bursts alone are judged.
+_RARE = "rare burst"
 # A burst is over when it was not seen again for this many of its spans of windows.
 _OVER = 2
 # Windows without a record that are judged one by one, three days; after more, counting begins anew.
@@ -94,7 +96,7 @@ class FlowWatch:
         self._is_by_wall = False
         self._is_resumed = False
         # The last window in which something was reported, by direction.
-        self._told: dict[Direction, int] = {"burst": -_TOGETHER, "silence": -_TOGETHER}
+        self._told: dict[str, int] = dict.fromkeys(("burst", "silence", _RARE), -_TOGETHER)
         self._tag = b""
         # Log keys of steps that may have come under new names in the present window.
         self._heard: set[int] = set()
@@ -251,7 +253,7 @@ class FlowWatch:
         self._is_resumed = saved["resumed"]
         self.edge_ns = saved["edge"]
         self._tag = saved["tag"]
-        self._told = dict(saved["told"])
+        self._told.update(saved["told"])
         self._sums = dict(zip(SCALES[1:], map(list, saved["sums"]), strict=True))
         self._now = [_Now(*row) for row in saved["now"]]
         self._running = set(range(len(self._now)))
@@ -377,17 +379,23 @@ class FlowWatch:
         if not odd:
             return
         is_same = self._window - self._told[direction] < _TOGETHER
+        usual = [one for one in odd if self._nodes[one.node].most_missing < math.inf]
+        told_as: str = direction
         if direction == "silence":
             # Longer silences come to light later: the node that is further up counts.
             lead = min(odd, key=lambda one: (self._depth(one.node), -one.score / one.threshold))
             is_same = is_same and self._depth(lead.node) > 0
         else:
-            lead = max(odd, key=lambda one: one.score)
+            lead = max(usual or odd, key=lambda one: one.score)
             # A longer window may end long after the burst that it holds.
             is_same = is_same or self._window - lead.windows - self._told[direction] < _TOGETHER
+            if not usual:
+                # A few rare lines do not hide what happens to the whole stream.
+                told_as = _RARE
+                is_same = is_same or self._window - self._told[_RARE] < _TOGETHER
         if is_same:
             return
-        self._told[direction] = self._window
+        self._told[told_as] = self._window
         node = self._nodes[lead.node]
         others = [
             self._nodes[one.node].name or "the starts of executions"

@@ -118,7 +118,7 @@ class Rates:
             if rate.level == "stream":
                 of_silence = false_alarms * _STREAM_SHARE
             missing = self._most_missing(rate, of_silence)
-            highest = self._limits(rate.highest, of_one)
+            highest = self._limits(rate.highest, of_one, self.windows)
             found.append(self._node(rate, hierarchy, number, rate.rates, missing, highest))
         of_events = self._rates_of_rare()
         for rare in self.rare:
@@ -129,7 +129,7 @@ class Rates:
                 max(math.log((count + 1) / (scale * mean + 1)), 0.0)
                 for scale, count in zip(SCALES, rare.most, strict=True)
             ]
-            highest = self._limits(most, of_rare)
+            highest = self._limits(most, of_rare, rare.events)
             # Nobody misses a failure, however long it does not come.
             found.append(self._node(rare, hierarchy, number, rates, math.inf, highest))
         return found
@@ -148,10 +148,15 @@ class Rates:
         """How much further than training a limit reaches: ln of how many times as long it takes."""
         return max(math.log(_WEEK / self.windows / false_alarms), 0.0) + _BEYOND
 
-    def _limits(self, highest: Sequence[float], false_alarms: float) -> tuple[float, ...]:
-        """The limits of the bursts of each scale, for this many `false_alarms` a week of one."""
+    def _limits(
+        self, highest: Sequence[float], false_alarms: float, seen: int
+    ) -> tuple[float, ...]:
+        """The limits of the bursts of each scale, for this many `false_alarms` a week of one.
+
+        `highest` are the highest of as many windows, or events, as were `seen`.
+        """
         nats = self._nats(false_alarms)
-        in_log = math.log(max(self.windows, 3))
+        in_log = math.log(max(seen, 3))
         least = math.log(_LEAST_TIMES)
         return tuple(max(one + max(one / in_log, _SLOPE) * nats, least) for one in highest)
 

@@ -72,6 +72,10 @@ _FEWEST = 20
 # What has a start and an end lasts no longer than this, in ns: a longer-lived thing, such as a
 # ticket, is not what one record tells of.
 _LONGEST_NS = 6 * 3600 * 10**9
+# The end of it is the time where records turn back by their start in at least this share of cases,
+# and by their end in at most this share of those. So chance does not decide, and a file with the
+# newest records first, which turns back by both, is read by the first field.
+_BACK_FEW, _IN_ORDER = 0.02, 0.1
 # A log is at most so old when its file is written, in ns (two years). An id that grows is rarely
 # among the seconds of just these years.
 _OLDEST_NS = 2 * 366 * 24 * 3600 * 10**9
@@ -186,23 +190,23 @@ def _more_in_order(records: list[Record], timed: list[_Path], reader: TimeReader
     """
     first = timed[0]
     for other in timed[1:]:
+        if not (_is_start_and_end(first, other) or _is_start_and_end(other, first)):
+            continue
         both = [
             (one_ns, other_ns)
             for record in records
             if (one_ns := _read(_at(record, first), reader)) is not None
             and (other_ns := _read(_at(record, other), reader)) is not None
         ]
-        if _is_start_and_end(first, other):
-            lasted = [end - start for start, end in both]
-        elif _is_start_and_end(other, first):
-            lasted = [end - start for end, start in both]
-        else:
-            continue
+        lasted = [other_ns - first_ns for first_ns, other_ns in both]
+        if _is_start_and_end(other, first):
+            lasted = [-ns for ns in lasted]
         ones, others = zip(*both, strict=True)
         if (
             sum(0 <= ns <= _LONGEST_NS for ns in lasted) >= _MOST * len(records)
             and len(set(others)) >= _MOST * len(set(ones))
-            and _turned_back(others) < _turned_back(ones)
+            and _turned_back(others) <= _IN_ORDER * _turned_back(ones)
+            and _turned_back(ones) > _BACK_FEW * len(ones)
         ):
             return other
     return first

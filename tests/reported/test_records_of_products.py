@@ -603,6 +603,43 @@ def test_another_field_in_order_is_not_taken_for_the_time(
     assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(at) for at in times]
 
 
+def test_records_with_the_newest_first_are_read_by_their_start(tmp_path: Path) -> None:
+    """Was wrong: such a file turns back by its start all the time, so the end was taken for the
+    time, and sessions were read backwards.
+    """
+    rng = Random(6)
+    path = tmp_path / "spans.json"
+    starts = [FIRST + timedelta(seconds=n) for n in range(300)]
+    records = [
+        {
+            "msg": "span",
+            "startTime": _of_unit(at, "startTime"),
+            "endTime": _of_unit(at + timedelta(seconds=rng.uniform(0.1, 9)), "endTime"),
+        }
+        for at in starts
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in reversed(records)))
+    assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(at) for at in starts]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chance_does_not_decide_between_a_start_and_an_end(seed: int, tmp_path: Path) -> None:
+    """Was wrong: where records are in the order of neither, one step back fewer was enough."""
+    rng = Random(seed)
+    path = tmp_path / "jobs.json"
+    starts = [FIRST + timedelta(seconds=rng.uniform(0, 900)) for _ in range(300)]
+    records = [
+        {
+            "msg": "job",
+            "started_at": _of_unit(at, "started_at"),
+            "finished_at": _of_unit(at + timedelta(seconds=rng.uniform(1, 300)), "finished_at"),
+        }
+        for at in starts
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert [time_ns for time_ns, _ in read_events(path)] == [unix_ns(at) for at in starts]
+
+
 def _of_unit(at: datetime, name: str) -> str:
     if name.endswith("UnixNano"):
         return str(unix_ns(at))
