@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import TypeVar
 
 from fluent_krone.detect.tails import range_of, reaches_zero
 from fluent_krone.detect.value_parts import (
@@ -68,6 +69,17 @@ _DRIFT_SHARE, _DRIFT_FEW = 0.05, 5
 _LATE, _GROWN = 1 / 3, 0.01
 
 
+_Item = TypeVar("_Item")
+
+
+def _halves(items: Iterable[_Item], sessions: Iterable[int]) -> tuple[list[_Item], list[_Item]]:
+    """The items of every other session, and those of the rest."""
+    halves: tuple[list[_Item], list[_Item]] = ([], [])
+    for item, session in zip(items, sessions, strict=True):
+        halves[session % 2].append(item)
+    return halves
+
+
 @dataclass(slots=True)
 class _Column:
     """The values of a slot in the order of the sessions, and the session of each."""
@@ -77,10 +89,7 @@ class _Column:
 
     def halves(self) -> tuple[list[bytes], list[bytes]]:
         """The values of every other session, and those of the rest."""
-        halves: tuple[list[bytes], list[bytes]] = ([], [])
-        for value, session in zip(self.values, self.sessions, strict=True):
-            halves[session % 2].append(value)
-        return halves
+        return _halves(self.values, self.sessions)
 
     def once(self) -> _Column:
         """Each value once for each session that has it."""
@@ -215,10 +224,7 @@ def _range(column: _Column) -> KnownRange | None:
         if number is None:
             return None
         numbers.append(number)
-    halves: tuple[list[float], list[float]] = ([], [])
-    for number, session in zip(numbers, column.sessions, strict=True):
-        halves[session % 2].append(number)
-    one, other = halves
+    one, other = _halves(numbers, column.sessions)
     outside = _outside(other, one) + _outside(one, other)
     if outside > max(_OUTSIDE_SHARE * len(numbers), _OUTSIDE_FEW) or _drifts(numbers):
         return None

@@ -42,7 +42,7 @@ from .flow_findings import (
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
 _TOGETHER = 10
-# Under what a report is noted that is about steps only whose bursts alone are judged.
+# The name under which a report is noted that is about rare steps alone.
 _RARE = "rare burst"
 # A burst is over when it was not seen again for this many of its spans of windows.
 _OVER = 2
@@ -95,7 +95,7 @@ class FlowWatch:
         # Whether it is the wall clock that windows are counted by, as no record has come yet.
         self._is_by_wall = False
         self._is_resumed = False
-        # The last window in which something was reported, by direction.
+        # The last window in which something was reported, by direction; rare steps apart.
         self._told: dict[str, int] = dict.fromkeys(("burst", "silence", _RARE), -_TOGETHER)
         self._tag = b""
         # Log keys of steps that may have come under new names in the present window.
@@ -379,13 +379,14 @@ class FlowWatch:
         if not odd:
             return
         is_same = self._window - self._told[direction] < _TOGETHER
-        usual = [one for one in odd if self._nodes[one.node].most_missing < math.inf]
         told_as: str = direction
         if direction == "silence":
             # Longer silences come to light later: the node that is further up counts.
             lead = min(odd, key=lambda one: (self._depth(one.node), -one.score / one.threshold))
             is_same = is_same and self._depth(lead.node) > 0
         else:
+            # Of rare steps, bursts alone are judged.
+            usual = [one for one in odd if self._nodes[one.node].most_missing < math.inf]
             lead = max(usual or odd, key=lambda one: one.score)
             # A longer window may end long after the burst that it holds.
             is_same = is_same or self._window - lead.windows - self._told[direction] < _TOGETHER

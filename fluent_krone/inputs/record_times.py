@@ -190,7 +190,8 @@ def _more_in_order(records: list[Record], timed: list[_Path], reader: TimeReader
     """
     first = timed[0]
     for other in timed[1:]:
-        if not (_is_start_and_end(first, other) or _is_start_and_end(other, first)):
+        is_start = _is_start_and_end(other, first)
+        if not is_start and not _is_start_and_end(first, other):
             continue
         both = [
             (one_ns, other_ns)
@@ -199,14 +200,15 @@ def _more_in_order(records: list[Record], timed: list[_Path], reader: TimeReader
             and (other_ns := _read(_at(record, other), reader)) is not None
         ]
         lasted = [other_ns - first_ns for first_ns, other_ns in both]
-        if _is_start_and_end(other, first):
+        if is_start:
             lasted = [-ns for ns in lasted]
         ones, others = zip(*both, strict=True)
+        turned_back = _turned_back(ones)
         if (
             sum(0 <= ns <= _LONGEST_NS for ns in lasted) >= _MOST * len(records)
             and len(set(others)) >= _MOST * len(set(ones))
-            and _turned_back(others) <= _IN_ORDER * _turned_back(ones)
-            and _turned_back(ones) > _BACK_FEW * len(ones)
+            and turned_back > _BACK_FEW * len(ones)
+            and _turned_back(others) <= _IN_ORDER * turned_back
         ):
             return other
     return first

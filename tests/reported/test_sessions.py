@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 
@@ -453,130 +456,130 @@ def test_the_number_to_a_session_is_right(
     assert 11.5 < float(number) <= 12
 
 
-def test_reused_names_of_workers_are_cut_between_their_jobs() -> None:
-    rng = Random(1)
+Seconds = Callable[[], float]
+
+
+def of_workers(jobs: int, start: Seconds, step: Seconds, rest: Seconds) -> list[tuple[str, float]]:
+    """Keys and times in seconds of eight workers: jobs of six steps, and a rest after each."""
     events = []
     for worker in range(8):
-        time = 3.0 * worker
-        for _ in range(200):
+        time = start()
+        for _ in range(jobs):
             for _ in range(6):
-                events.append((time, worker))
-                time += rng.uniform(0.2, 2.5)
-            time += rng.uniform(60, 400)
+                events.append((f"worker-{worker}", time))
+                time += step()
+            time += rest()
+    return events
+
+
+def suggested(events: Iterable[tuple[str, float]]) -> tuple[int, str]:
+    """The idle timeout that is suggested for keys at these times in seconds, and why."""
     pauses = Pauses()
-    for time, worker in sorted(events):
-        pauses.note((b"worker-%d" % worker,), int(time * 10**9))
+    for key, time in events:
+        pauses.note((key.encode(),), int(time * 10**9))
     found = pauses.suggest()
     assert found is not None
-    assert 3 <= found[0] <= 60
-    assert found[0] == 10
+    return found
+
+
+def test_reused_names_of_workers_are_cut_between_their_jobs() -> None:
+    rng = Random(1)
+    starts = count(0.0, 3.0)
+    events = of_workers(
+        200, lambda: next(starts), lambda: rng.uniform(0.2, 2.5), lambda: rng.uniform(60, 400)
+    )
+    timeout_s, _ = suggested(sorted(events, key=itemgetter(1)))
+    assert 3 <= timeout_s <= 60
+    assert timeout_s == 10
 
 
 def test_pauses_that_run_into_each_other_are_parted_where_they_are_rarest() -> None:
     """Was wrong: without an empty gap, half an hour was suggested, which joined all jobs."""
     rng = Random(2)
-    pauses = Pauses()
-    for worker in range(8):
-        time = 10 * rng.random()
-        for _ in range(60):
-            for _ in range(6):
-                pauses.note((b"worker-%d" % worker,), int(time * 10**9))
-                time += rng.expovariate(1 / 5)
-            time += 60 + rng.expovariate(1 / 300)
-    found = pauses.suggest()
-    assert found is not None
-    assert 20 <= found[0] <= 90
+    events = of_workers(
+        60,
+        lambda: 10 * rng.random(),
+        lambda: rng.expovariate(1 / 5),
+        lambda: 60 + rng.expovariate(1 / 300),
+    )
+    timeout_s, _ = suggested(events)
+    assert 20 <= timeout_s <= 90
 
 
 def test_pauses_of_one_group_are_not_parted() -> None:
     rng = Random(3)
-    pauses = Pauses()
+    events = []
     for worker in range(8):
         time = 10 * rng.random()
         for _ in range(400):
-            pauses.note((b"worker-%d" % worker,), int(time * 10**9))
+            events.append((f"worker-{worker}", time))
             time += rng.lognormvariate(0, 1.5)
-    found = pauses.suggest()
-    assert found is not None
-    assert found[0] >= 30
+    timeout_s, _ = suggested(events)
+    assert timeout_s >= 30
 
 
 @pytest.mark.parametrize("unit_s", [1, 15, 60, 300])
 def test_the_unit_of_a_clock_is_no_valley_between_pauses(unit_s: int) -> None:
     """Was wrong: a clock of seconds has no pauses between one and two, and sessions were cut."""
     rng = Random(4)
-    pauses = Pauses()
+    events = []
     for worker in range(8):
         time = rng.randrange(10)
         for _ in range(400):
-            pauses.note((b"worker-%d" % worker,), time * unit_s * 10**9)
+            events.append((f"worker-{worker}", time * unit_s))
             time += max(1, round(rng.lognormvariate(1, 1)))
-    found = pauses.suggest()
-    assert found is not None
-    assert found[0] >= min(15 * unit_s, 3600)
+    timeout_s, _ = suggested(events)
+    assert timeout_s >= min(15 * unit_s, 3600)
 
 
 def test_a_client_that_comes_back_after_days_is_a_new_session() -> None:
     """Was wrong: 90 days were suggested for a log of 40, and no session ever ended."""
     rng = Random(5)
-    pauses = Pauses()
+    events = []
     for client in range(60):
         visits = 1 + (client < 15)
         time = rng.uniform(0, 10 * 86_400)
         for _ in range(visits):
             for _ in range(8):
-                pauses.note((b"10.0.0.%d" % client,), int(time * 10**9))
+                events.append((f"10.0.0.{client}", time))
                 time += rng.uniform(1, 20)
             time += rng.uniform(10, 30) * 86_400
-    found = pauses.suggest()
-    assert found is not None
-    assert 20 < found[0] < 86_400
-    assert found[1].startswith("pauses are either below")
+    timeout_s, why = suggested(events)
+    assert 20 < timeout_s < 86_400
+    assert why.startswith("pauses are either below")
 
 
 def test_a_pause_of_days_that_most_sessions_have_is_a_part_of_them() -> None:
     """Orders are shipped days after they are paid; most of those of the last days are not yet."""
     rng = Random(7)
-    pauses = Pauses()
+    events = []
     for order in range(300):
         paid = rng.uniform(0, 5 * 86_400)
         shipped = paid + rng.uniform(3, 4.5) * 86_400
-        for start in (paid, shipped):
-            for at in range(4):
-                time_s = start + 10 * at + rng.uniform(0, 9)
-                if time_s < 5 * 86_400:
-                    pauses.note((b"order-%d" % order,), int(time_s * 10**9))
-    found = pauses.suggest()
-    assert found is not None
-    assert found[0] > 4.5 * 86_400
+        starts = [start + 10 * at for start in (paid, shipped) for at in range(4)]
+        events += [(f"order-{order}", start + rng.uniform(0, 9)) for start in starts]
+    timeout_s, _ = suggested(event for event in events if event[1] < 5 * 86_400)
+    assert timeout_s > 4.5 * 86_400
 
 
 def test_executions_some_seconds_apart_are_parted_by_a_clock_of_seconds() -> None:
     rng = Random(8)
-    pauses = Pauses()
-    for worker in range(8):
-        time_s = rng.uniform(0, 10)
-        for _ in range(100):
-            for _ in range(6):
-                pauses.note((b"worker-%d" % worker,), int(time_s) * 10**9)
-                time_s += rng.uniform(1, 3)
-            time_s += rng.uniform(6, 12)
-    found = pauses.suggest()
-    assert found is not None
-    assert 3 <= found[0] <= 5
+    events = of_workers(
+        100, lambda: rng.uniform(0, 10), lambda: rng.uniform(1, 3), lambda: rng.uniform(6, 12)
+    )
+    timeout_s, _ = suggested((key, int(time)) for key, time in events)
+    assert 3 <= timeout_s <= 5
 
 
 def test_a_timeout_that_is_longer_than_the_log_is_told() -> None:
     rng = Random(6)
-    pauses = Pauses()
+    events = []
     for case in range(60):
         time = rng.uniform(0, 86_400)
         for _ in range(6):
-            pauses.note((b"case-%d" % case,), int(time * 10**9))
+            events.append((f"case-{case}", time))
             time += rng.lognormvariate(9, 1.5)
-    found = pauses.suggest()
-    assert found is not None
-    timeout_s, why = found
+    timeout_s, why = suggested(events)
     assert timeout_s > 86_400
     assert "the log itself is shorter" in why
 
