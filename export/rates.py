@@ -8,8 +8,8 @@ from itertools import accumulate, groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fluent_krone.core.flow_findings import SCALES, WINDOW_NS
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.core.stream.flow_findings import SCALES, WINDOW_NS
 from fluent_krone.detect.rates import RareNode, Rate, Rates, Silences
 from fluent_krone.types import LEVELS, FlowLevel
 

@@ -20,11 +20,11 @@ from export.fit_values import learn_values
 from export.sequences import TrainingSession
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts, Limits
-from fluent_krone.core.flow_findings import FlowNode
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.core.steps import StepJudge
+from fluent_krone.core.stream.flow_findings import FlowNode
 from fluent_krone.detect.budget import Budget, Plan
 from fluent_krone.detect.bundle import Golden, limits_of
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle

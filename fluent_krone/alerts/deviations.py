@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..core.wording import differing_words
+from ..core.deploys.wording import differing_words
 from ..types import Evidence
 from .comparison import MOST_ALIGNED, Comparison
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from ..core.steps import START
 from ..detect.measures import as_share, times
-from ..detect.order import START
 from ..types import Deviation, Finding
 from .comparison import Comparison, longest_run, run_around, slots_of
 from .own_key import OwnKey

@@ -15,23 +15,23 @@ from ..errors import RecordError
 from ..reading.records import SessionKey
 from ..reading.seam import Events, Read, reading_by
 from ..types import Finding
-from .change_watch import ChangeWatch
 from .context import ContextReader
-from .delays import StreamDelays
-from .doubted import DoubtedEvents
+from .deploys.change_watch import ChangeWatch
+from .deploys.settling import Settling
 from .findings import FindingMaker
 from .hanging import Hanging
 from .hierarchy import Hierarchy
 from .journal import Journal, Pack
 from .judging import Judging
-from .lateness import InOrder
 from .loop import Loop, SingleEvents
 from .novelties import Novelties
 from .parts import EngineParts, Limits, Shared
 from .references import References
 from .sessions import ALERTED, Session, Sessionizer, SessionSettings
-from .settling import Settling
-from .stream_time import StreamTime
+from .stream.delays import StreamDelays
+from .stream.doubted import DoubtedEvents
+from .stream.lateness import InOrder
+from .stream.stream_time import StreamTime
 from .tracker import Tracker
 
 # Findings of one call. When more sessions have ended, the next call collects the rest: after a long

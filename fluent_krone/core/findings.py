@@ -8,9 +8,9 @@ from typing import Literal
 
 from ..reading.templates import novel_shape, template_id
 from ..types import Background, Deviation, Finding, Verdict
+from .deploys.open_changes import Fired
 from .hierarchy import Hierarchy
 from .novelties import Novelties
-from .open_changes import Fired
 from .sessions import ALERTED, SILENCED, Session
 
 # Deviations of one session that are reported. One that has more goes wrong altogether, and each

@@ -20,11 +20,11 @@ import heapq
 
 from ..reading.records import SessionKey
 from ..types import Finding
-from .delays import ARRIVAL_NS, NO_SILENCE_NS
 from .findings import FindingMaker
 from .sessions import ALERTED, Session, Sessionizer
 from .steps import StepJudge, uncertain_ns
-from .stream_time import StreamTime
+from .stream.delays import ARRIVAL_NS, NO_SILENCE_NS
+from .stream.stream_time import StreamTime
 
 # Sessions reported since the last commit that are remembered: more do not hang within one.
 _MOST_TOUCHED = 10_000

@@ -26,12 +26,12 @@ from typing import Any
 from ..errors import SnapshotError
 from ..reading.newforms import NUMBERS
 from ..reading.templates import TemplateMatcher, template_id
-from .doubted import DoubtedEvents
-from .lateness import InOrder
+from .deploys.settling import Settling
 from .novelties import Novelties
 from .sessions import Session, Sessionizer
-from .settling import Settling
-from .stream_time import StreamTime
+from .stream.doubted import DoubtedEvents
+from .stream.lateness import InOrder
+from .stream.stream_time import StreamTime
 
 # Raised when a snapshot's values change their meaning; an older snapshot is then refused.
 SNAPSHOT_VERSION = 3

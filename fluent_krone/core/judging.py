@@ -11,11 +11,11 @@ from ..reading.levels import Excerpt
 from ..types import Deviation, Finding
 from .cascade import Cascade
 from .context import ContextReader
+from .deploys.shifts import Absent
 from .findings import FindingMaker
 from .odd_events import OddEvents
 from .parts import EngineParts
 from .sessions import SEVERAL_LEVELS, Session
-from .shifts import Absent
 
 
 class Judging:

@@ -9,15 +9,15 @@ from ..reading.events import EventReader
 from ..reading.records import InputSettings, RecordReader
 from ..reading.templates import TemplateMatcher
 from .cascade import Cascade, Clearing
-from .delays import NO_SILENCE_NS
-from .flow import FlowWatch
-from .flow_findings import FlowNode
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .odd_events import odd_events_of
 from .sessions import SessionSettings
-from .sources import Sources
 from .steps import StepJudge
+from .stream.delays import NO_SILENCE_NS
+from .stream.flow import FlowWatch
+from .stream.flow_findings import FlowNode
+from .stream.sources import Sources
 
 # What a remembered message shape takes on average, with its objects: `cache_size` counts shapes,
 # and the cache is bounded in bytes, since one shape may have a kilobyte.

@@ -84,13 +84,13 @@ class Saved:
     parts: bytes = b""
     events: int = 0
     # The stream time until which it is held, where it has ended and its new steps are not known yet
-    # (`settling.py`); else 0.
+    # (`deploys/settling.py`); else 0.
     held: int = 0
     # What its first record says of where it runs, see `context.py`.
     context: Context = ()
     # The ranks of the levels of the events in `lines`, where `Session.level` does not say them.
     levels: bytearray | None = None
-    # How many of its events were steps of a change (`changes.py`).
+    # How many of its events were steps of a change (`deploys/changes.py`).
     new_steps: int = 0
     # Event time of its last event, once it was read again: that event may be no step any more.
     last_ns: int = 0

@@ -11,11 +11,12 @@ from ..types import Deviation
 ANY_GAP_NS = (-(2**63), 2**63 - 1)
 # Limits that no gap keeps.
 NO_GAP_NS = (2**63 - 1, -(2**63))
-# A wait that never ends, in ns.
+# A wait that never ends, and a time that is never reached, in ns.
 NEVER_NS = 2**63 - 1
+# Before a session's first step, and behind its last one, where log keys count from 0.
+START, END = -1, -2
 
-# Three steps in a row, and how often training had them. −1 stands before a session's first step,
-# and −2 behind its last one.
+# Three steps in a row, `START` and `END` among them, and how often training had them.
 Row = tuple[int, int, int, int]
 # What has come so far in a session, in whatever order, as the step judge sums it up; nothing yet.
 SoFar = tuple[int, int]

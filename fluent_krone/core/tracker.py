@@ -97,7 +97,8 @@ class State:
         self.end: Any = None
         # What kind of execution it is, if the session ends here; see `keeping/rules.py`.
         self.kind: Any = None
-        # What it lacks, and what is new in its order, if the session ends here; see `shifts.py`.
+        # What it lacks, and what is new in its order, if the session ends here; see
+        # `deploys/shifts.py`.
         self.shifts: Any = None
         self.next: dict[int, State] = {}
 

@@ -14,10 +14,10 @@ from itertools import accumulate
 from typing import Any
 
 from ..core.hierarchy import Hierarchy, runs
-from ..core.steps import Limit
+from ..core.steps import NEVER_NS, Limit
 from ..types import LEVELS, Level, Seq
 from .tails import Range, pooled, range_of
-from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
+from .times import FEWEST, range_from_row, range_to_row, resolution
 
 _NS = 1_000_000_000
 # Events of the shortest Seq that is measured.
@@ -108,7 +108,7 @@ class Durations:
         name = (id(known), threshold)
         found = self._limits.get(name)
         if found is None:
-            found = self._limits[name] = min(int(known.limits(threshold)[1] * _NS), NEVER)
+            found = self._limits[name] = min(int(known.limits(threshold)[1] * _NS), NEVER_NS)
         return found
 
     def worst(self, spans: Sequence[Span], gaps_ns: Sequence[int]) -> float:

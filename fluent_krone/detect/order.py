@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import Row, SoFar
+from ..core.steps import END, START, Row, SoFar
 from .next_step import Context, Counts, NextStep
 from .precedence import NO_PRECEDENCE, Precedence
 from .progress import Progress
@@ -55,8 +55,6 @@ COUNTING: tuple[View, ...] = ("pair", "triple")
 _REACH_OF: Mapping[View, int] = {"pair": 1, "triple": 2}
 # Steps that a context reaches back: with 5 the tables double and nothing more is found.
 ORDER = 3
-# Before a session's first step, and after its last one, where log keys count from 0.
-START, END = -1, -2
 # Events that the entity's view looks back for its own last steps: this bounds the work on long
 # sessions.
 REACH = 64

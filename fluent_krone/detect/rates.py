@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from ..core.flow_findings import SCALES, FlowNode
 from ..core.hierarchy import Hierarchy
+from ..core.stream.flow_findings import SCALES, FlowNode
 from ..types import LEVELS, FlowLevel, Level
 
 _WEEK = 7 * 1440

@@ -18,11 +18,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..core.steps import START
+
 # Steps before the present one that are looked at together with it. Longer stretches are new in too
 # many normal sessions.
 REACH = 5
-# Before a session's first step.
-_START = -1
 # Windows that are remembered; then all are forgotten, and worked out anew.
 _MOST_REMEMBERED = 50_000
 
@@ -59,7 +59,7 @@ class Recent(dict[Window, float]):
         share = 1.0
         for start in range(len(window) - 2, -1, -1):
             context = window[start:-1]
-            if context[0] not in known and context[0] != _START:
+            if context[0] not in known and context[0] != START:
                 # A step that is new itself is told by itself.
                 break
             times = self._after.get(context, _NOTHING).get(window[-1], 0)
@@ -100,14 +100,14 @@ def recent_window(keys: Sequence[int], at: int) -> Window:
     """
     if at >= REACH:
         return tuple(keys[at - REACH : at + 1])
-    return (*(_START,) * (REACH - at), *keys[: at + 1])
+    return (*(START,) * (REACH - at), *keys[: at + 1])
 
 
 def count_recent(sessions: Iterable[Sequence[int]]) -> dict[Window, Counter[int]]:
     """The stretches of normal sessions."""
     windows: Counter[Window] = Counter()
     for keys, times in Counter(tuple(keys) for keys in sessions).items():
-        padded = (_START,) * REACH + keys
+        padded = (START,) * REACH + keys
         for window in zip(*(padded[i:] for i in range(REACH + 1)), strict=False):
             windows[window] += times
     stretches: dict[Window, Counter[int]] = {}

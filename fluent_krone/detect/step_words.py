@@ -9,10 +9,11 @@ from typing import NamedTuple
 from ..core.failures import template_severity
 from ..core.hierarchy import Hierarchy
 from ..core.listing import listed
+from ..core.steps import END, START
 from ..types import Level
 from .durations import Span
 from .measures import as_share, times
-from .order import END, START, Follows, Order, View
+from .order import Follows, Order, View
 from .precedence import Rule
 
 # Below this share of the normal cases a step is called rare in a sentence. Above it, what is odd is

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import ANY_GAP_NS, Limit, Row, Situation, SoFar
+from ..core.steps import ANY_GAP_NS, END, NEVER_NS, Limit, Row, Situation, SoFar
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .measures import as_time
 from .next_step import Context
-from .order import COUNTING, END, View
+from .order import COUNTING, View
 from .situations import Situations
 from .step_words import Said, StepWords
-from .times import NEVER
 from .values import Known, KnownSet
 from .witnesses import StepWitnesses
 
@@ -177,7 +176,7 @@ class Steps:
     def limits_ns(self, before: int, step: int) -> tuple[int, int]:
         found = self._limits.get((before, step))
         if found is None:
-            found = (-NEVER, NEVER)
+            found = (-NEVER_NS, NEVER_NS)
             if (threshold := self._thresholds.get("time")) is not None:
                 found = self.times.limits_ns(before, step, threshold)
             self._limits[before, step] = found
@@ -227,12 +226,12 @@ class Steps:
         return replace(deviation, beyond=found.beyond(gap_ns / _NS))
 
     def wait_ns(self, keys: Sequence[int]) -> int:
-        return self._wait_after(self.order.last_steps(keys)) if keys else NEVER
+        return self._wait_after(self.order.last_steps(keys)) if keys else NEVER_NS
 
     def _wait_ns(self, last: Context) -> int:
         threshold = self._thresholds.get("time.wait")
         if threshold is None or round(self.order.end_surprise(last), DECIMALS) <= threshold:
-            return NEVER
+            return NEVER_NS
         return self.waits.limit_ns(last[-1], threshold)
 
     def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:

@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from ..core.hierarchy import Hierarchy
+from ..core.steps import NEVER_NS
 from .tails import CERTAIN, STEEPEST, Range, Tail, pooled, range_of
 
 Pair = tuple[int, int]
@@ -47,8 +48,6 @@ _SHORTEST_UNITS = 10
 _COARSEST_PART, _FINEST = 0.001, 1e-6
 # Decimals of the numbers of a range in a bundle.
 _PLACES = 9
-# A limit that no gap reaches, in ns: 292 years.
-NEVER = 2**63 - 1
 
 
 class Times:
@@ -89,10 +88,10 @@ class Times:
         """The shortest and the longest gap, in ns, that is no deviation."""
         found = self.range_between(before, step)
         if found is None:
-            return -NEVER, NEVER
+            return -NEVER_NS, NEVER_NS
         shortest, longest = found.limits(threshold)
-        longest_ns = min(int(longest * _NS), NEVER)
-        return (int(shortest * _NS) if _has_shortest(found) else -NEVER), longest_ns
+        longest_ns = min(int(longest * _NS), NEVER_NS)
+        return (int(shortest * _NS) if _has_shortest(found) else -NEVER_NS), longest_ns
 
     def worst(self, keys: Sequence[int], gaps_ns: Sequence[int]) -> float:
         """The largest score of a session; `gaps_ns[i]` is the gap before event i + 1."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ..core.steps import NEVER_NS
 from .tails import Range, pooled, range_of
-from .times import FEWEST, NEVER, range_from_row, range_to_row, resolution
+from .times import FEWEST, range_from_row, range_to_row, resolution
 
 _NS = 1_000_000_000
 # The share of silences of the whole stream that are longer than what counts as waiting …
@@ -49,8 +50,8 @@ class Waits:
         """How long nothing may follow `step`, in ns."""
         found = self.after.get(step)
         if found is None or not self.silence_ns:
-            return NEVER
-        return min(int(found.limits(threshold)[1] * _NS), NEVER)
+            return NEVER_NS
+        return min(int(found.limits(threshold)[1] * _NS), NEVER_NS)
 
     def worst(self, keys: Sequence[int], gaps_ns: Sequence[int], ends: Sequence[float]) -> float:
         """The largest score of a session. `ends[i]` is the surprise of its end after event i.

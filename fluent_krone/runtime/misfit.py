@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Protocol
 
 from ..core.listing import listed
-from ..core.offsets import FAR_BEHIND_NS
+from ..core.stream.offsets import FAR_BEHIND_NS
 from ..inputs.own_times import OwnTimes
 from ..reading.accessor import is_path
 from ..reading.records import InputSettings, RecordReader

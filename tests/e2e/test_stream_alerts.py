@@ -25,8 +25,8 @@ from synthetic import (
 
 from export.rates import measure_rates
 from export.sequences import TrainingSession
-from fluent_krone.core.flow_findings import WINDOW_NS
 from fluent_krone.core.sessions import SessionSettings
+from fluent_krone.core.stream.flow_findings import WINDOW_NS
 from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.transport.forward import ack_bytes, encode_events
 from fluent_krone.transport.server import ForwardServer, ServerSettings

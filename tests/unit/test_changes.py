@@ -37,7 +37,7 @@ from synthetic import (
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
-from fluent_krone.core import settling
+from fluent_krone.core.deploys import settling
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.types import ChangeReport, Finding

@@ -29,9 +29,9 @@ from export.sequences import TrainingSession
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.flow import FlowWatch
-from fluent_krone.core.flow_findings import WINDOW_NS
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
+from fluent_krone.core.stream.flow import FlowWatch
+from fluent_krone.core.stream.flow_findings import WINDOW_NS
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.rates import Rates, in_tree, rates_from_json, rates_to_json
 from fluent_krone.types import Finding

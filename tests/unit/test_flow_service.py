@@ -9,7 +9,7 @@ from typing import Any
 from service_rig import Rig, killed, run, settle
 from synthetic import T0, S
 
-from fluent_krone.core.flow_findings import WINDOW_NS
+from fluent_krone.core.stream.flow_findings import WINDOW_NS
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.transport.forward import Chunk
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fluent_krone.core.changes import NEVER
-from fluent_krone.core.settling import HeldSessions
+from fluent_krone.core.deploys.settling import HeldSessions
+from fluent_krone.core.steps import NEVER_NS
 
 # Name and time of release. The heap that holds them has them in another order than they leave in.
 HELD = (("a", 9), ("b", 5), ("c", 5), ("d", 1), ("e", 5))
@@ -31,7 +31,7 @@ def test_they_leave_by_time_and_then_in_the_order_in_which_they_came() -> None:
     held = queue()
     assert names(held) == IN_ORDER
     assert names(held.pop() for _ in HELD) == IN_ORDER
-    assert (len(held), held.due_ns) == (0, NEVER)
+    assert (len(held), held.due_ns) == (0, NEVER_NS)
     with pytest.raises(IndexError):
         held.pop()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fluent_krone.core.replacing import ADDED, END, START, UNDECIDED, Replacing, Run
-from fluent_krone.core.wording import Wording
+from fluent_krone.core.deploys.replacing import ADDED, END, START, UNDECIDED, Replacing, Run
+from fluent_krone.core.deploys.wording import Wording
 
 TEMPLATES = [
     "order <num> accepted",

@@ -22,8 +22,8 @@ from synthetic import (
 )
 from synthetic import make_limits as limits_of
 
+from fluent_krone.core.deploys.shifts import Shifts
 from fluent_krone.core.engine import Engine
-from fluent_krone.core.shifts import Shifts
 from fluent_krone.types import ChangeReport, Finding
 
 NOW = T0 + 1_000_000 * S

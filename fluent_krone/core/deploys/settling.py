@@ -26,22 +26,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from ..reading.records import SessionKey
-from ..types import Deviation, Finding
+from ...reading.records import SessionKey
+from ...types import Deviation, Finding
+from ..findings import FindingMaker
+from ..odd_events import OddEvents
+from ..sessions import ALERTED, Session
+from ..steps import END, NEVER_NS, START
+from ..tracker import State
 from .change_watch import ChangeWatch
-from .changes import NEVER, Changes
-from .findings import FindingMaker
+from .changes import Changes
 from .newsteps import FirstSeen
-from .odd_events import OddEvents
 from .open_changes import Fired
 from .places import PASSED
-from .replacing import END, START
-from .sessions import ALERTED, Session
 from .shifts import Absent
-from .tracker import State
 
 if TYPE_CHECKING:
-    from .engine import Engine, Event
+    from ..engine import Engine, Event
 
 # What a session is ordered by: the time of its release; of several with one time, the one that was
 # held first. Sessions themselves are not compared.
@@ -73,9 +73,9 @@ class HeldSessions:
 
     @property
     def due_ns(self) -> int:
-        """The stream time of the next release; NEVER where none is held."""
+        """The stream time of the next release; `NEVER_NS` where none is held."""
         if not self._heap:
-            return NEVER
+            return NEVER_NS
         return self._heap[0][0]
 
     def add(self, session: Session) -> None:
@@ -266,7 +266,7 @@ class Settling:
         self._tell(self.changes.finish(clock), findings)
         while self.held:
             self._judge(self.held.pop(), clock, findings)
-        self._tell(self.change_watch.fire_shift(min(self.shifts.due_ns, NEVER - 1)), findings)
+        self._tell(self.change_watch.fire_shift(min(self.shifts.due_ns, NEVER_NS - 1)), findings)
 
     def stats(self) -> dict[str, int]:
         """Figures for metrics, by name."""

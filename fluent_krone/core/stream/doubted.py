@@ -18,14 +18,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..reading.levels import Excerpt
-from ..reading.records import SessionKey
-from ..types import Finding
-from .references import cut_refs
-from .sessions import Session
+from ...reading.levels import Excerpt
+from ...reading.records import SessionKey
+from ...types import Finding
+from ..references import cut_refs
+from ..sessions import Session
 
 if TYPE_CHECKING:
-    from .engine import Engine, Event
+    from ..engine import Engine, Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..reading.levels import levels_of
-from ..reading.newforms import NewForms
-from ..reading.records import RecordReader
+from ...reading.levels import levels_of
+from ...reading.newforms import NewForms
+from ...reading.records import RecordReader
+from ..parts import EngineParts, Limits
 from .changes import Changes
 from .open_changes import Fired
-from .parts import EngineParts, Limits
 from .replacing import Replacing
 from .shifts import Shifts
 from .versions import Versions

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..reading.records import SessionKey
-from .failures import tells_of_trouble
+from ...reading.records import SessionKey
+from ..failures import tells_of_trouble
 
 # What is known of a new step:
 # - `waiting`: it was met a short time ago; what it is will show.

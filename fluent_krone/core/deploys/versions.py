@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..reading.accessor import Fields, field_getter, first_field
+from ...reading.accessor import Fields, field_getter, first_field
 
 # Where records of Kubernetes, and of programs that state their version, usually have it. The first
 # one that a record has counts.

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import RecordError
-from ..reading.accessor import Fields, field_getter, first_field
+from ...errors import RecordError
+from ...reading.accessor import Fields, field_getter, first_field
 
 # Fields that name the machine whose clock a record's time is from, as Kubernetes filters, journald,
 # syslog parsers and shippers name them. The first one that a record has counts.

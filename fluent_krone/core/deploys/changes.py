@@ -26,9 +26,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..reading.levels import LevelReader
-from ..reading.newforms import NO_FORM, NUMBERS, NewForms
-from ..reading.records import SessionKey
+from ...reading.levels import LevelReader
+from ...reading.newforms import NO_FORM, NUMBERS, NewForms
+from ...reading.records import SessionKey
+from ..steps import NEVER_NS
 from .newsteps import Change, FirstSeen, NewStep, speaks_of_error, step_of_row
 from .open_changes import Fired, OpenChanges
 from .places import PASSED, Places
@@ -40,8 +41,6 @@ _NS = 1_000_000_000
 # Log keys are 16 bits, and new steps have those behind the bundle's: a bundle with more templates
 # leaves no room for them.
 MOST_LOG_KEYS = 2**16 - NUMBERS
-# A stream time that is never reached.
-NEVER = 2**63 - 1
 # When there is no room for another step, those are forgotten that have not come for so long: odd
 # ones, and those of changes, which a new bundle should know by then.
 _OLD_ODD_NS = 3600 * _NS
@@ -220,7 +219,7 @@ class Changes:
         if self._due_ns is None:
             waiting = [step for step in self._steps.values() if step.state == "waiting"]
             given_up = [at for at in map(self._spreading.until_ns, waiting) if at > self._fired_ns]
-            self._due_ns = min((*self._open.due(), *given_up), default=NEVER)
+            self._due_ns = min((*self._open.due(), *given_up), default=NEVER_NS)
         return self._due_ns
 
     def fire(self, at_ns: int) -> list[Fired]:
@@ -233,7 +232,7 @@ class Changes:
 
     def finish(self, at_ns: int) -> list[Fired]:
         """The end of the input: what waits is odd, and what was not reported is reported."""
-        found = self._give_up(NEVER, at_ns)
+        found = self._give_up(NEVER_NS, at_ns)
         found += self._open.finish(at_ns)
         self._touch()
         return found
@@ -377,7 +376,7 @@ class Changes:
             [
                 step.number
                 for step in self._steps.values()
-                if not step.accepted and clock - step.last_ns > ages.get(step.state, NEVER)
+                if not step.accepted and clock - step.last_ns > ages.get(step.state, NEVER_NS)
             ]
         )
 

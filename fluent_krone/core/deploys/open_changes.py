@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..reading.newforms import NewForms
-from ..reading.templates import template_id
-from ..types import ChangeReport, NewTemplate
+from ...reading.newforms import NewForms
+from ...reading.templates import template_id
+from ...types import ChangeReport, NewTemplate
 from .newsteps import Change, NewStep, change_of_row
 from .places import Places
 from .replacing import ADDED
@@ -176,47 +176,34 @@ class OpenChanges:
     def _report(
         self, change: Change, state: Literal["open", "abnormal", "settled"], at_ns: int
     ) -> Fired:
-        steps = [step for step in self._steps.values() if step.change == change.number]
-        texts = {step.number: self._forms.text(step.number) for step in steps}
-        report = report_of(change, state, at_ns, steps, texts, self._places, self._versions)
+        meant = self._places.meanings()
+        templates = []
+        first_ns = at_ns
+        for step in self._steps.values():
+            if step.change != change.number:
+                continue
+            log_key = meant.get(step.number, ADDED)
+            if step.state == "renamed":
+                log_key = step.log_keys[0]
+            replaces = None
+            if log_key >= 0:
+                replaces = self._places.names[log_key]
+            text = self._forms.text(step.number)
+            templates.append(NewTemplate(template_id(text), text, replaces))
+            if step.first is not None:
+                first_ns = min(first_ns, step.first.time_ns)
+        before = self._versions.before(change.since_ns, _BEFORE_TOLD)
+        report = ChangeReport(
+            name=change.name,
+            state=state,
+            tag=change.tag,
+            first_ns=first_ns,
+            at_ns=at_ns,
+            templates=tuple(templates),
+            sessions=change.sessions,
+            abnormal=change.abnormal,
+            field=self._versions.found,
+            values=tuple(value for value, _ in change.values.most_common()),
+            before=tuple(value for value in before if value not in change.values),
+        )
         return Fired(at_ns, report=report)
-
-
-def report_of(
-    change: Change,
-    state: Literal["open", "abnormal", "settled"],
-    at_ns: int,
-    steps: Iterable[NewStep],
-    texts: Mapping[int, str],
-    places: Places,
-    versions: Versions,
-) -> ChangeReport:
-    """The report of a change at a stream time; `texts` are the templates of its `steps`."""
-    meant = places.meanings()
-    templates = []
-    first_ns = at_ns
-    for step in steps:
-        log_key = meant.get(step.number, ADDED)
-        if step.state == "renamed":
-            log_key = step.log_keys[0]
-        replaces = None
-        if log_key >= 0:
-            replaces = places.names[log_key]
-        text = texts[step.number]
-        templates.append(NewTemplate(template_id(text), text, replaces))
-        if step.first is not None:
-            first_ns = min(first_ns, step.first.time_ns)
-    before = versions.before(change.since_ns, _BEFORE_TOLD)
-    return ChangeReport(
-        name=change.name,
-        state=state,
-        tag=change.tag,
-        first_ns=first_ns,
-        at_ns=at_ns,
-        templates=tuple(templates),
-        sessions=change.sessions,
-        abnormal=change.abnormal,
-        field=versions.found,
-        values=tuple(value for value, _ in change.values.most_common()),
-        before=tuple(value for value in before if value not in change.values),
-    )

@@ -27,12 +27,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from .steps import Row
+from ..steps import END, START, Row
 from .wording import Wording, likeness
 
-# The places before the first step of a session, and behind its last one.
-START = -1
-END = -2
 # What a new step stands for: no old step, or nobody knows yet. Old steps are log keys from 0.
 ADDED = -1
 UNDECIDED = -2

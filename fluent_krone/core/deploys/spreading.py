@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..reading.records import SessionKey
+from ...reading.records import SessionKey
 from .newsteps import Change, NewStep
 from .open_changes import OpenChanges
 from .places import Places

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from operator import add, ge
 from typing import Any
 
-from ..types import Finding
+from ...types import Finding
 from .delays import ARRIVAL_NS
 from .flow_findings import (
     SCALES,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Literal
 
-from ..types import Deviation, Finding, Flow, FlowLevel, Level
-from .listing import listed
+from ...types import Deviation, Finding, Flow, FlowLevel, Level
+from ..listing import listed
 
 # Length of a window in ns.
 WINDOW_NS = 60 * 10**9

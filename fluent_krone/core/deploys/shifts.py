@@ -20,12 +20,12 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from ..types import ChangeReport
-from .cascade import Cascade
-from .sessions import Session
-from .steps import Row
+from ...types import ChangeReport
+from ..cascade import Cascade
+from ..sessions import Session
+from ..steps import NEVER_NS, Row
 
 # ("gone", step, -1) or ("order", step before, step): log keys.
 Item = tuple[str, int, int]
@@ -53,7 +53,6 @@ _MOST_ITEMS = 500
 # Longer sessions are not looked at, and are reported as they are: a verdict must not hold up the
 # stream.
 _LONGEST = 300
-NEVER = 2**63 - 1
 # Steps in a row that may be gone.
 _MOST_IN_A_ROW = 3
 
@@ -96,7 +95,7 @@ class Shifts:
         # Judges sessions as if they had what is gone.
         self.absent: Absent | None = None
         self._found: list[Item] = []
-        self.due_ns = NEVER
+        self.due_ns = NEVER_NS
         # Whether `save` would return something else than last time.
         self.is_dirty = False
 
@@ -161,7 +160,7 @@ class Shifts:
             return None
         found = self._found
         self._found = []
-        self.due_ns = NEVER
+        self.due_ns = NEVER_NS
         self.is_dirty = True
         if not found:
             return None
@@ -201,7 +200,7 @@ class Shifts:
         is_much = is_much or count[3] >= _ENOUGH_ALERTED
         if is_much and item not in self._told and item not in self._found:
             self._found.append(item)
-            if self.due_ns == NEVER:
+            if self.due_ns == NEVER_NS:
                 self.due_ns = ended + self._settle_ns
 
     def _forget_seen(self, session: Session) -> None:
@@ -284,27 +283,10 @@ def _mapped(item: Sequence[Any], log_keys: Sequence[int]) -> Item:
     return kind, log_keys[before], step
 
 
-class Gone(Protocol):
-    """What is known of steps that are gone."""
-
-    @property
-    def gone(self) -> Collection[int]:
-        """The steps that no session has any more."""
-        ...
-
-    def is_pair(self, before: int, step: int) -> bool:
-        """Whether normal sessions had a step right after another one."""
-        ...
-
-    def expected(self, log_keys: Sequence[int]) -> Collection[int]:
-        """The steps that nearly all sessions with these steps have."""
-        ...
-
-
 class Absent:
     """Puts steps that are gone back into sessions, and judges these."""
 
-    def __init__(self, cascade: Cascade, known: Gone) -> None:
+    def __init__(self, cascade: Cascade, known: Shifts) -> None:
         self._cascade = cascade
         self._known = known
 

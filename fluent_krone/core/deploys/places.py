@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..reading.newforms import NewForms
+from ...reading.newforms import NewForms
 from .newsteps import NewStep
 from .replacing import UNDECIDED, Replacing, Run
 from .wording import likeness

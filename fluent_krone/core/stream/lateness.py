@@ -19,13 +19,13 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RecordError
-from ..reading.levels import Excerpt
-from ..reading.records import SessionKey
-from ..types import Finding
+from ...errors import RecordError
+from ...reading.levels import Excerpt
+from ...reading.records import SessionKey
+from ...types import Finding
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from ..engine import Engine
 
 # Time, arrival, keys, tag, log key, text, excerpt of the record, and reference to it (see
 # `references.py`).
