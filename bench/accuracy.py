@@ -13,7 +13,6 @@ file and not measured again, so that a run can be ended and taken up.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -25,10 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import checkout
+
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(
-    0, str(Path(__file__).resolve().parent.parent)
-)  # `export` lies at the top of a checkout
 
 import numpy as np
 from budget import CASES, judged_set, summarised
@@ -42,7 +40,6 @@ from labelled import (
     fit,
     fitted_split,
     flat,
-    flat_split,
     judge,
     judge_all_kinds,
     local_context,
@@ -59,8 +56,6 @@ from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.bundle import find_bundle
 from fluent_krone.detect.local_context import Automaton
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # The authors' data sets, and the automaton that KRONE chose for each.
 AUTHORS: dict[str, Automaton] = {"hdfs": "off", "thunderbird": "reference"}
@@ -145,7 +140,7 @@ def hierarchy_or_flat(data: Path) -> dict[str, Any]:
                 _, test = authors.split(seed)
                 fitted = fitted_split(data, name, seed)
                 if kind == "flat":
-                    fitted = flat_split(data, name, seed)
+                    fitted = fitted_split(data, name, seed, with_tree=False)
                 flagged = judge(fitted.cascade(), authors.pick(test))
                 outcomes.append(outcome(flagged, authors.abnormal[test]))
             print(f"  {kind:<10} {one_line(summary(outcomes))}")
@@ -265,7 +260,11 @@ def speed(data: Path) -> dict[str, Any]:
         results[name] = {"speed": found}
     took_s = float(
         subprocess.run(
-            [sys.executable, "-c", _LOAD], check=True, capture_output=True, text=True, cwd=ROOT
+            [sys.executable, "-c", _LOAD],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=checkout.REPOSITORY,
         ).stdout
     )
     size = sum(file.stat().st_size for file in find_bundle("hdfs").iterdir()) / 1e6
@@ -335,15 +334,11 @@ _BUDGET = "budget"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
+    parser = checkout.parser(__doc__, "")
     tables = [*TABLES, _BUDGET]
     parser.add_argument("--only", nargs="+", choices=tables, default=tables, help="some tables")
     parser.add_argument("--seeds", nargs="+", type=int, default=[6, 7], help="default 6 7")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="go on with what is done there")
-    parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     if not flags.data.is_dir():
         parser.error(f"--data {flags.data} is not a directory")

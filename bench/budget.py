@@ -13,7 +13,6 @@ none finds more.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import json
@@ -24,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import checkout
 import numpy as np
-from labelled import ROOT, Flags, LogKeys, authors_data, flat, outcome
+from labelled import Flags, LogKeys, authors_data, flat, outcome
 
 from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
@@ -380,14 +380,10 @@ def judged_set(data: Path, name: str, seeds: Sequence[int], *, with_flat: bool) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
+    parser = checkout.parser(__doc__, "")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="some sets")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default 0 1 2")
     parser.add_argument("--no-flat", action="store_true", help="only with the tree")
-    parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     results: dict[str, Any] = {}
     for name in flags.only:

@@ -8,7 +8,6 @@ python bench/explain.py --json
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -22,28 +21,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
+import checkout
+import numpy as np
+from labelled import CHOSEN_ON, Data, authors_data, fit, outcome
+from messages_api import Behaviour, MessagesAPI, error, good, slow
+from throughput import Collector, frames_of, run_once
 
-import numpy as np  # noqa: E402
-from labelled import CHOSEN_ON, Data, authors_data, fit, outcome  # noqa: E402
-from messages_api import Behaviour, MessagesAPI, error, good, slow  # noqa: E402
-from throughput import Collector, frames_of, run_once  # noqa: E402
-
-from fluent_krone.alerts.comparison import comparison_of  # noqa: E402
-from fluent_krone.alerts.records import AlertMaker  # noqa: E402
-from fluent_krone.alerts.words import explain  # noqa: E402
-from fluent_krone.alerts.writer import short  # noqa: E402
-from fluent_krone.config import Config  # noqa: E402
-from fluent_krone.core.hierarchy import Hierarchy  # noqa: E402
-from fluent_krone.demo.courses import STEPS  # noqa: E402
-from fluent_krone.demo.simulator import SimulatedSession, simulate, stream  # noqa: E402
-from fluent_krone.detect.bundle import load_bundle  # noqa: E402
-from fluent_krone.explain.cases import CaseMaker  # noqa: E402
-from fluent_krone.explain.question import question  # noqa: E402
-from fluent_krone.explain.redact import redactor  # noqa: E402
-from fluent_krone.runtime.wiring import open_service, prices_of, tune_gc  # noqa: E402
-from fluent_krone.types import Alert, Finding, Verdict  # noqa: E402
+from fluent_krone.alerts.comparison import comparison_of
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.alerts.words import explain
+from fluent_krone.alerts.writer import short
+from fluent_krone.config import Config
+from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.demo.courses import STEPS
+from fluent_krone.demo.simulator import SimulatedSession, simulate, stream
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.explain.cases import CaseMaker
+from fluent_krone.explain.question import question
+from fluent_krone.explain.redact import redactor
+from fluent_krone.runtime.wiring import open_service, prices_of, tune_gc
+from fluent_krone.types import Alert, Finding, Verdict
 
 # An estimate, because no tokenizer can be reached; JSON of numbers takes more tokens than prose.
 CHARACTERS_PER_TOKEN = 2.5
@@ -333,11 +330,9 @@ def _note_when_made(service: Any, made: dict[str, float]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data")
+    parser = checkout.parser(__doc__, "")
     parser.add_argument("--only", default="adjudication,sentences,service")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="the last line is everything as JSON")
     flags = parser.parse_args()
     if not flags.data.is_dir():
         sys.exit(f"bench: {flags.data} is absent")

@@ -10,25 +10,20 @@ chunk in flight; `@type krone` runs in a real Fluentd, where there is a `fluentd
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-# This checkout, whatever is installed.
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+import checkout
+from fault_kinds import living, network, plugin, process, store
+from fault_kinds.bench import Bench
+from fault_kinds.fluentd import FIELDS
 
-from fault_kinds import living, network, plugin, process, store  # noqa: E402
-from fault_kinds.bench import Bench  # noqa: E402
-from fault_kinds.fluentd import FIELDS  # noqa: E402
-
-from fluent_krone.inputs import read_events  # noqa: E402
+from fluent_krone.inputs import read_events
 
 # Every fault by the name that `--only` takes; each is a function of the bench.
 FAULTS: dict[str, Callable[[Bench], Any]] = {
@@ -72,8 +67,7 @@ async def run(
 def main() -> int:
     if sys.argv[1:2] == ["--poisoned"]:
         return plugin.poisoned(sys.argv[2:])
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data/hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--bundle", default="hdfs")
     parser.add_argument("--only", default=",".join(FAULTS), help="faults, comma-separated")
     parser.add_argument("--kills", type=int, default=200)
@@ -85,15 +79,12 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="a minute's worth: few kills over a part of the log"
     )
-    parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
     names = flags.only.split(",")
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
         parser.error(f"--only {unknown[0]!r}: the faults are {', '.join(FAULTS)}")
-    path = flags.data / "events.parquet"
-    if not path.is_file():
-        sys.exit(f"bench: {path} is absent")
+    path = checkout.raw_hdfs(flags.data)
     if flags.quick:
         flags.events = flags.events or 10_000
         flags.kills = min(flags.kills, 5)

@@ -10,7 +10,6 @@ never end.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -18,21 +17,15 @@ import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
-# This checkout, whatever is installed.
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
-
-from hostile import ATTACKS, MIB, under_attack  # noqa: E402
-from synthetic import write_lift_bundle  # noqa: E402
+import checkout
+from hostile import ATTACKS, MIB, under_attack
+from synthetic import write_lift_bundle
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checkout.parser(__doc__)
     parser.add_argument("attacks", nargs="*", metavar="attack", help=f"of: {', '.join(ATTACKS)}")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--json", action="store_true", help="print the last line as JSON")
     flags = parser.parse_args()
     results = {}
     held = True

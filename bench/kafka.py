@@ -19,18 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-# This checkout, whatever is installed; and what the bench shares with the tests.
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+import checkout
+
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from kafka_broker import Broker, missing  # noqa: E402
-from kafka_kinds import rates, stages, troubles  # noqa: E402
-from kafka_kinds.compare import Reference  # noqa: E402
-from kafka_kinds.stages import Setting  # noqa: E402
-from kafka_kinds.stream import log_of  # noqa: E402
+from kafka_broker import Broker, missing
+from kafka_kinds import rates, stages, troubles
+from kafka_kinds.compare import Reference
+from kafka_kinds.stages import Setting
+from kafka_kinds.stream import log_of
 
-from fluent_krone.detect.bundle import find_bundle, load_bundle  # noqa: E402
+from fluent_krone.detect.bundle import find_bundle, load_bundle
 
 # Records of the log, kills, joins and leaves, and open sessions of the small form, and the seconds
 # that its broker is away: about seven minutes.
@@ -59,8 +58,7 @@ def measured(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data/hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--bundle", default="hdfs")
     parser.add_argument("--only", help="stages, comma-separated")
     parser.add_argument("--events", type=int, help="no more of the log than this")
@@ -70,16 +68,13 @@ def main() -> int:
     parser.add_argument("--away", type=float, default=60.0, help="seconds that a broker is away")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="about seven minutes")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON, last")
     flags = parser.parse_args()
     if flags.small:
         flags.events, flags.kills, flags.moves, flags.sessions, flags.away = _SMALL
     reason = missing()
     if reason is not None:
         sys.exit(f"bench: {reason}")
-    path = flags.data / "events.parquet"
-    if not path.is_file():
-        sys.exit(f"bench: {path} is absent")
+    path = checkout.raw_hdfs(flags.data)
 
     def show(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -26,22 +26,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-# This checkout, whatever is installed.
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+import checkout
+from fault_kinds.fluentd import FIELDS, KRONE_CONF, line_of
+from fault_kinds.kept import Event, Kept, Log, Rig, serving
+from fault_kinds.store import tiny_disk
+from fluentd_rig import FLUENTD, Fluentd, file_conf
+from machine import resident_bytes
+from throughput import Collector, chunks_of
 
-from fault_kinds.fluentd import FIELDS, KRONE_CONF, line_of  # noqa: E402
-from fault_kinds.kept import Event, Kept, Log, Rig, serving  # noqa: E402
-from fault_kinds.store import tiny_disk  # noqa: E402
-from fluentd_rig import FLUENTD, Fluentd, file_conf  # noqa: E402
-from machine import resident_bytes  # noqa: E402
-from throughput import Collector, chunks_of  # noqa: E402
-
-from fluent_krone.config import Config  # noqa: E402
-from fluent_krone.detect.bundle import load_bundle  # noqa: E402
-from fluent_krone.inputs import read_events  # noqa: E402
-from fluent_krone.runtime.wiring import open_service, tune_gc  # noqa: E402
-from fluent_krone.transport.forward import Chunk  # noqa: E402
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.inputs import read_events
+from fluent_krone.runtime.wiring import open_service, tune_gc
+from fluent_krone.transport.forward import Chunk
 
 # Records in a chunk where throughput is measured: about what Fluentd sends of a busy log.
 _LARGE_CHUNK = 5_000
@@ -261,8 +258,7 @@ def _events(path: Path, count: int | None) -> Iterator[Event]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data/hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--bundle", default="hdfs")
     parser.add_argument("--only", default=",".join(RUNS), help="runs, comma-separated")
     parser.add_argument("--kills", type=int, default=200)
@@ -272,11 +268,8 @@ def main() -> int:
     parser.add_argument(
         "--pause", type=float, default=60.0, help="seconds that a disk is full or a receiver away"
     )
-    parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
-    path = flags.data / "events.parquet"
-    if not path.is_file():
-        sys.exit(f"bench: {path} is absent")
+    path = checkout.raw_hdfs(flags.data)
     log = Log(list(_events(path, flags.events)), load_bundle(flags.bundle), flags.bundle)
     figures = {}
     for name in flags.only.split(","):

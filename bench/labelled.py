@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(
-    0, str(Path(__file__).resolve().parent.parent)
-)  # `export` lies at the top of a checkout
 
 import numpy as np
 import pandas
@@ -35,7 +31,6 @@ from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.types import LEVELS
 
-ROOT = Path(__file__).resolve().parent.parent
 LogKeys = tuple[int, ...]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -175,19 +170,14 @@ CHOSEN_ON = range(6)
 
 
 @cache
-def fitted_split(data: Path, name: str, seed: int) -> Fitted:
+def fitted_split(data: Path, name: str, seed: int, *, with_tree: bool = True) -> Fitted:
     """The product, fitted to the training sessions of a split; several tables ask for the same."""
     authors = authors_data(data / f"krone_{name}")
     train, _ = authors.split(seed)
-    return fit(authors.pick(train), Hierarchy(authors.leaves))
-
-
-@cache
-def flat_split(data: Path, name: str, seed: int) -> Fitted:
-    """The same without a tree."""
-    authors = authors_data(data / f"krone_{name}")
-    train, _ = authors.split(seed)
-    return fit(authors.pick(train), flat(authors.leaves))
+    tree = flat(authors.leaves)
+    if with_tree:
+        tree = Hierarchy(authors.leaves)
+    return fit(authors.pick(train), tree)
 
 
 # --- figures ---

@@ -26,28 +26,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-# This checkout, whatever is installed, and the simulator of the tests.
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+import checkout
+from fault_kinds.serving import COMMAND, ENVIRONMENT
+from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
+from machine import resident_bytes
+from shop.faults import FAULTS
+from shop.formats import VARIANTS, write
+from shop.traffic import Plan, simulate
 
-from fault_kinds.serving import COMMAND, ENVIRONMENT  # noqa: E402
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf  # noqa: E402
-from machine import resident_bytes  # noqa: E402
-from shop.faults import FAULTS  # noqa: E402
-from shop.formats import VARIANTS, write  # noqa: E402
-from shop.traffic import Plan, simulate  # noqa: E402
-
-from fluent_krone.commands.replay import replay  # noqa: E402
-from fluent_krone.config import Config  # noqa: E402
-from fluent_krone.detect.bundle import Bundle, load_bundle  # noqa: E402
-from fluent_krone.inputs import read_events, read_labels  # noqa: E402
-from fluent_krone.learning.bundles import BundleFolder  # noqa: E402
-from fluent_krone.learning.learning import Learning  # noqa: E402
-from fluent_krone.learning.recorder import Recorder  # noqa: E402
-from fluent_krone.learning.spool import StreamSpool  # noqa: E402
-from fluent_krone.runtime.wiring import open_service  # noqa: E402
-from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events  # noqa: E402
-from fluent_krone.types import Alert  # noqa: E402
+from fluent_krone.commands.replay import replay
+from fluent_krone.config import Config
+from fluent_krone.detect.bundle import Bundle, load_bundle
+from fluent_krone.inputs import read_events, read_labels
+from fluent_krone.learning.bundles import BundleFolder
+from fluent_krone.learning.learning import Learning
+from fluent_krone.learning.recorder import Recorder
+from fluent_krone.learning.spool import StreamSpool
+from fluent_krone.runtime.wiring import open_service
+from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
+from fluent_krone.types import Alert
 
 # Days between the two logs, so that no session of the second one follows one of the first.
 _LATER_DAYS = 30
@@ -334,14 +331,12 @@ async def _fed(chunks: Sequence[Any], folder: Path, records: bool) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--sessions", type=int, default=2_000)
     parser.add_argument("--faults", type=int, default=5, help="sessions of each kind of fault")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--throughput", action="store_true", help="measure the recording instead")
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared/data/hdfs_raw")
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
     measure = learnt
     if flags.throughput:

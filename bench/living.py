@@ -30,13 +30,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY)]
-
-from living_kinds import alike, deploy, marks  # noqa: E402
-from living_kinds.shop import Shop  # noqa: E402
-from shop.formats import VARIANTS  # noqa: E402
-from shop_bench import seeds_of, variants_of  # noqa: E402
+import checkout
+from living_kinds import alike, deploy, marks
+from living_kinds.shop import Shop
+from shop.formats import VARIANTS
+from shop_bench import seeds_of, variants_of
 
 # A part returns its figures; `aims` in them says of each aim whether it was met.
 PARTS: Mapping[str, Callable[[Shop], dict[str, Any]]] = {
@@ -72,9 +70,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     """The flags; an unknown part, variant or seed ends the program before anything is fitted."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checkout.parser(__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="(all)"
     )
@@ -84,7 +80,6 @@ def _arguments() -> argparse.Namespace:
     # At two false alarms in 1,000 sessions, these are the nineteen a day that the aim speaks of.
     parser.add_argument("--day", type=int, default=10_000, help="sessions of a day to be marked")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and bundles here")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     return parser.parse_args()
 
 

@@ -23,20 +23,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY)]
+import checkout
 
-from fluent_krone.alerts.records import AlertMaker  # noqa: E402
-from fluent_krone.config import Config  # noqa: E402
-from fluent_krone.demo.simulator import simulate, stream  # noqa: E402
-from fluent_krone.detect.bundle import load_bundle  # noqa: E402
-from fluent_krone.explain import Case, NoAnswer  # noqa: E402
-from fluent_krone.explain.cases import CaseMaker  # noqa: E402
-from fluent_krone.explain.ledger import Ledger  # noqa: E402
-from fluent_krone.explain.model import ModelExplainer  # noqa: E402
-from fluent_krone.explain.redact import redactor  # noqa: E402
-from fluent_krone.explain.reply import read_reply  # noqa: E402
-from fluent_krone.runtime.wiring import explaining_model  # noqa: E402
+from fluent_krone.alerts.records import AlertMaker
+from fluent_krone.config import Config
+from fluent_krone.demo.simulator import simulate, stream
+from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.explain import Case, NoAnswer
+from fluent_krone.explain.cases import CaseMaker
+from fluent_krone.explain.ledger import Ledger
+from fluent_krone.explain.model import ModelExplainer
+from fluent_krone.explain.redact import redactor
+from fluent_krone.explain.reply import read_reply
+from fluent_krone.runtime.wiring import explaining_model
 
 # Normal sessions that the model sees: each of them takes a small model seconds to read.
 _EXAMPLES = 2
@@ -166,13 +165,12 @@ async def ask(flags: argparse.Namespace, asked: list[Case]) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = checkout.parser(__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:18080")
     parser.add_argument("--model", default="local")
     parser.add_argument("--protocol", choices=("messages", "openai"), default="messages")
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--only", default="cases,injected")
-    parser.add_argument("--json", action="store_true", help="the last line is everything as JSON")
     flags = parser.parse_args()
     figures: dict[str, Any] = {}
     if "cases" in flags.only:

@@ -15,7 +15,6 @@ from labelled import (
     authors_data,
     average_precision,
     fitted_split,
-    flat_split,
 )
 from naming import window
 
@@ -31,7 +30,7 @@ def localisation(data: Path) -> dict[str, Any]:
     for seed in CHOSEN_ON:
         _, test = authors.split(seed)
         fitted = fitted_split(data, "thunderbird", seed)
-        without_tree = flat_split(data, "thunderbird", seed)
+        without_tree = fitted_split(data, "thunderbird", seed, with_tree=False)
         cascade = fitted.cascade()
         rng = np.random.default_rng(seed)
         for i in test[authors.abnormal[test]]:

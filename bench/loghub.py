@@ -14,7 +14,6 @@ other events would wrongly count as known.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import random
@@ -23,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+import checkout
 
 from export import source
 from export.mine import MinedTemplates, mine
@@ -39,10 +38,9 @@ _SEED = 7
 
 def main() -> int:
     """Print a table, and with `--json` all figures as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = checkout.parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder with LogHub's files")
     parser.add_argument("--leave-out", type=int, default=0, metavar="N", help="events to leave out")
-    parser.add_argument("--json", action="store_true", help="print the figures as a line of JSON")
     flags = parser.parse_args()
     systems = {
         path.name.removesuffix(_STRUCTURED): list(_rows(path))

@@ -12,23 +12,19 @@ of the tests, on random templates and messages), and nothing is measured.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:1] = [str(REPOSITORY), str(REPOSITORY / "bench"), str(REPOSITORY / "tests")]
+import checkout
+from loads import SEED, filled, workflow_templates
 
-from loads import SEED, filled, workflow_templates  # noqa: E402
-
-from fluent_krone.reading.events import EventReader  # noqa: E402
-from fluent_krone.reading.records import InputSettings, RecordReader  # noqa: E402
-from fluent_krone.reading.templates import TemplateMatcher  # noqa: E402
+from fluent_krone.reading.events import EventReader
+from fluent_krone.reading.records import InputSettings, RecordReader
+from fluent_krone.reading.templates import TemplateMatcher
 
 TEMPLATES = (20, 100, 300, 1000, 2000)
 # The largest growth from the fewest templates to the most that is no failure.
@@ -36,13 +32,10 @@ MAX_GROWTH = 1.5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checkout.parser(__doc__)
     parser.add_argument("--lines", type=int, default=20_000, help="lines of a round")
     parser.add_argument("--rounds", type=int, default=15, help="rounds, of which the best counts")
     parser.add_argument("--check", type=int, metavar="COUNT", help="compare with the definition")
-    parser.add_argument("--json", action="store_true", help="print the last line as JSON")
     flags = parser.parse_args()
     if flags.check:
         return check(flags.check)

@@ -12,7 +12,6 @@ often than as many events around the step that is named without the tree.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import checkout
 import numpy as np
 from budget import CASES, Case
-from labelled import ROOT, LogKeys, fit, flat
+from labelled import LogKeys, fit, flat
 from raw_hdfs import chronological
+from shop.steps import STEPS
+from shop.traffic import Plan, simulate
 
 from export.faults import Injector
 from export.traces import Trace
@@ -31,11 +33,6 @@ from fluent_krone.core.cascade import Cascade
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.types import Level, Seq
-
-sys.path.insert(0, str(ROOT / "tests"))
-
-from shop.steps import STEPS
-from shop.traffic import Plan, simulate
 
 # Kinds of fault that have one place. A session that is reversed is wrong everywhere, and one that
 # was cut short lacks what is named.
@@ -266,13 +263,9 @@ def named_steps(data: Path, seed: int = 6, names: Sequence[str] = (*NAMED,)) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
+    parser = checkout.parser(__doc__, "")
     parser.add_argument("--only", nargs="+", choices=NAMED, default=list(NAMED), help="some sets")
     parser.add_argument("--seed", type=int, default=6)
-    parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     found = named_steps(flags.data, flags.seed, flags.only)
     if flags.json:

@@ -8,7 +8,6 @@ alerts with those of `fluent-krone replay` over the same lines. What is not inst
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import re
@@ -20,8 +19,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import checkout
 from peer_kinds.cases import CASES, Case
 from peer_kinds.run import Run, replayed
 
@@ -38,11 +36,9 @@ def hdfs_lines(data: Path, count: int) -> Iterator[str]:
 
 def main() -> int:
     """Run the cases, print a table; 1 where a case that the docs call supported differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/hdfs_raw"))
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--lines", type=int, default=30_000)
     parser.add_argument("--only", default="", help="a regular expression for names of cases")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     lines = list(hdfs_lines(arguments.data, arguments.lines))
     rows = []

@@ -12,7 +12,6 @@ a minute for one of them now and then.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -23,8 +22,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import checkout
 import numpy as np
-from raw_hdfs import ROOT, raw_events
+from raw_hdfs import raw_events
 
 from fluent_krone.commands.replay import Outcome, replay, summary
 from fluent_krone.config import Config
@@ -239,14 +239,10 @@ def raw_faults(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
+    parser = checkout.parser(__doc__, "")
     parser.add_argument("--bundle", default="hdfs")
     parser.add_argument("--false-alarms", nargs="+", type=float, default=[0.5, 1, 3, 5, 20])
     parser.add_argument("--hosts", type=int, default=500, help="blocks with each fault")
-    parser.add_argument("--json", action="store_true", help="all figures as JSON in the last line")
     flags = parser.parse_args()
     found = raw_faults(flags.data, flags.bundle, flags.false_alarms, flags.hosts)
     if flags.json:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(
-    0, str(Path(__file__).resolve().parent.parent)
-)  # `export` lies at the top of a checkout
 
 import numpy as np
 from labelled import Confusion, Flags, fit, judge, outcome
@@ -24,8 +20,6 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.inputs import Event, read_events, read_labels
 from fluent_krone.reading.records import InputSettings, RecordReader
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # How `models/hdfs` reads the log.
 RAW_INPUT = InputSettings(session_key=("/blk_-?[0-9]+/",), component_field="component")

@@ -33,13 +33,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from shop.faults import FAULTS  # noqa: E402
-from shop.formats import VARIANTS, Variant, write  # noqa: E402
-from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate  # noqa: E402
-from shop_bench import is_step_right, seeds_of, variants_of  # noqa: E402
+import checkout
+from shop.faults import FAULTS
+from shop.formats import VARIANTS, Variant, write
+from shop.traffic import STREAM_FAULTS, Moment, Plan, Request, Traffic, simulate
+from shop_bench import is_step_right, seeds_of, variants_of
 
 # The share of each kind that must be found, and the share of normal sessions that may be flagged.
 FOUND_AIM = 0.9
@@ -149,9 +147,7 @@ def main() -> int:
 
 def _arguments() -> tuple[argparse.Namespace, Sizes]:
     """The flags and the sizes; ends the program before it starts where they do not fit."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = checkout.parser(__doc__)
     parser.add_argument(
         "--variants", type=variants_of, default=list(VARIANTS), help="letters (default: all)"
     )
@@ -164,7 +160,6 @@ def _arguments() -> tuple[argparse.Namespace, Sizes]:
     parser.add_argument("--each", type=int, default=20, help="faults of each kind")
     parser.add_argument("--kinds", nargs="+", choices=_KINDS, metavar="KIND", help="(default: all)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs, bundles, alerts here")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON only")
     flags = parser.parse_args()
     sizes = Sizes(flags.train, flags.mixed, flags.sessions, flags.each, kinds=flags.kinds or _KINDS)
     try:
@@ -217,7 +212,7 @@ def _run(variant: Variant, seed: int, sizes: Sizes, folder: Path, tally: ShopTal
 def _failure(command: Sequence[str]) -> str | None:
     """Run a command of this checkout; what it said last where it failed."""
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-m", *command], cwd=checkout.REPOSITORY, capture_output=True, text=True
     )
     if done.returncode == 0:
         return None

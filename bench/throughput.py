@@ -9,7 +9,6 @@ absolute figures depend on the machine.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -18,7 +17,6 @@ import platform
 import re
 import socket
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,9 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-# This checkout, whatever is installed.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import checkout
 import loads
 from machine import processor, resident_bytes
 from open_sessions import commits, resident_whole
@@ -346,10 +342,7 @@ def memory_per_session(frames: list[bytes]) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--data", type=Path, default=Path(__file__).parent.parent.parent / "shared/data/hdfs_raw"
-    )
+    parser = checkout.parser(__doc__, "hdfs_raw")
     parser.add_argument("--loads", action="store_true", help="measure only the other loads")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="of the loads; 30 has 1,000,000 keys"
@@ -361,11 +354,8 @@ def main() -> None:
         default="session",
         help="how alerts leave; latencies are always those of single alerts",
     )
-    parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
-    events = flags.data / "events.parquet"
-    if not events.is_file():
-        sys.exit(f"bench: {events} is absent")
+    events = checkout.raw_hdfs(flags.data)
     multiprocessing.set_start_method("fork")
     if flags.loads:
         read = [(time_ns or 0, text_of(record)) for time_ns, record in read_events(events)]

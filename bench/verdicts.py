@@ -16,10 +16,8 @@ for one session, and then the median, or the 99th percentile, of the sessions.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# This checkout, whatever is installed.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import checkout
 import numpy as np
 from machine import processor
 
@@ -146,15 +142,11 @@ def measure(path: Path, events: Sequence[Event], rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = checkout.parser(__doc__, "hdfs_raw")
     root = Path(__file__).resolve().parents[1]
-    parser.add_argument("--data", type=Path, default=root.parent / "shared/data/hdfs_raw")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
-    source = flags.data / "events.parquet"
-    if not source.is_file():
-        sys.exit(f"bench: {source} is absent")
+    source = checkout.raw_hdfs(flags.data)
     events = [(time_ns or 0, record) for time_ns, record in read_events(source)]
     result: dict[str, Any] = {"processor": processor(), "python": platform.python_version()}
     result |= measure(root / "models/hdfs", events, flags.rounds)

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import checkout
 from fluentd_rig import FLUENTD, Fluentd
+from serving import free_port
 
 from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
@@ -19,7 +21,6 @@ from fluent_krone.config import Config
 from .bench import Bench
 from .fluentd import KRONE_CONF, OUT_FORWARD_CONF, line_of
 from .outcome import RunOutcome, in_any_order, same_but_for_order, sessions_that_differ_in_alerts
-from .serving import REPOSITORY, free_port
 
 # The message that kills every child which reads it.
 POISON = "a poison line of blk_666"
@@ -119,7 +120,7 @@ def poison(bench: Bench) -> dict[str, Any]:
     # Half of the lines before the poison, half after it: both must be judged.
     lines = [line_of(event) for event in bench.events[:20_000]]
     with tempfile.TemporaryDirectory() as made:
-        poisoned = [sys.executable, str(REPOSITORY / "bench" / "faults.py"), "--poisoned"]
+        poisoned = [sys.executable, str(checkout.REPOSITORY / "bench" / "faults.py"), "--poisoned"]
         conf = KRONE_CONF.replace("retry_max_times 10", "retry_max_times 3")
         fluentd = Fluentd(Path(made), conf, bench.bundle_name, command=poisoned)
         fluentd.append(lines[:10_000])

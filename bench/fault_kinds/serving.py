@@ -7,12 +7,12 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import checkout
 from machine import resident_bytes
 
 from fluent_krone.transport.forward import Chunk, ForwardDecoder
@@ -20,17 +20,10 @@ from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 from .outcome import RunOutcome
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 # This checkout's command, run by the interpreter that runs the bench.
 COMMAND = [sys.executable, "-m", "fluent_krone"]
 # UTC, because the log's times carry no zone.
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "TZ": "UTC"}
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(checkout.REPOSITORY), "TZ": "UTC"}
 
 
 class Receiver:

@@ -16,7 +16,7 @@ from fluent_krone.alerts.records import AlertMaker
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
-from fluent_krone.kafka.changelog import Changelog, snapshot_of
+from fluent_krone.kafka.changelog import Changelog, compact, snapshot_of
 from fluent_krone.kafka.records import AddressedReader, Decoder
 from kafka_kinds.stream import TAIL
 
@@ -54,7 +54,7 @@ class Reference:
         rows: dict[int, dict[bytes, bytes]] = {}
         for message in rig.read(f"{rig.group}-state"):
             of_partition = rows.setdefault(message.partition(), {})
-            _apply(of_partition, [(message.key(), message.value())])
+            compact(of_partition, [(message.key(), message.value())])
         found: Counter[str] = Counter()
         for number, expected in self.sessions.items():
             saved = self._saved(rows.get(number, {}))
@@ -137,7 +137,7 @@ class Reference:
                 for finding in in_order(engine.feed(tag, some, time.time_ns())):
                     for alert in incidents.join(maker.make(finding), finding.told_ns).events:
                         self.alerts.append({**alert.record, "partition": number})
-                _apply(rows, changelog.rows(engine.changes(changelog.pack)))
+                compact(rows, changelog.rows(engine.changes(changelog.pack)))
         self.sessions[number] = self._saved(rows)
         for out in kept_of(self._bundle, self._config, messages, self._folder):
             if out.topic == f"{self._config.group}-keep":
@@ -160,14 +160,6 @@ def _kept_text(record: dict[str, Any]) -> str:
     """
     left_out = ("krone.incident_id", "krone.alert_id")
     return _text({name: value for name, value in record.items() if name not in left_out})
-
-
-def _apply(rows: dict[bytes, bytes], changes: Iterable[tuple[bytes, bytes | None]]) -> None:
-    """Write records of a changelog, as compaction leaves them."""
-    for key, value in changes:
-        rows.pop(key, None)
-        if value is not None:
-            rows[key] = value
 
 
 def _sessions(engine: Engine) -> dict[Any, Any]:

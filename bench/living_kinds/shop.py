@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import checkout
 from shop.formats import VARIANTS, Variant, write
 from shop.traffic import Plan, Traffic, simulate
 
@@ -22,7 +23,6 @@ from fluent_krone.detect.bundle import Bundle, load_bundle
 from fluent_krone.inputs import Event, read_events
 from fluent_krone.types import Alert, Finding
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 # Records that are fed at a time.
 _SLICE = 2_000
 
@@ -119,6 +119,6 @@ class Shop:
         log = write(traffic, variant, folder / "normal")
         fit = [sys.executable, "-m", "export", "fit", "--input", str(log)]
         fit += ["--session-key", variant.session_key, "--output", str(bundle)]
-        done = subprocess.run(fit, cwd=REPOSITORY, capture_output=True, text=True)
+        done = subprocess.run(fit, cwd=checkout.REPOSITORY, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"bench: the fit of {folder.name} failed: {done.stderr.strip()[-500:]}")

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fault_kinds.serving import free_port
+from serving import free_port
 
 from .certificates import certificates
 from .run import Run

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Sequence
 
-from fault_kinds.serving import REPOSITORY
+import checkout
 
 from .certificates import certificates
 from .run import Run
@@ -36,7 +36,7 @@ const client = new FluentClient("app", {
   process.exit(0);
 })();
 """
-NODE_FOLDER = REPOSITORY / "tests" / "e2e" / "node"
+NODE_FOLDER = checkout.REPOSITORY / "tests" / "e2e" / "node"
 # Arguments: port, path of the lines.
 PYTHON = """
 import sys

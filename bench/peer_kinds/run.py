@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fault_kinds.serving import COMMAND, ENVIRONMENT, free_port
+from fault_kinds.serving import COMMAND, ENVIRONMENT
+from serving import free_port
 
 from fluent_krone.transport.forward import Chunk
 from fluent_krone.transport.server import ForwardServer, ServerSettings
