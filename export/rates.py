@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, groupby, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def measure_rates(sessions: Sequence[TrainingSession], hierarchy: Hierarchy) -> 
     if len(events) < len(sessions) or not events:
         return Rates()
     starts = np.array([session.first_ns for session in events])
-    times = np.fromiter(_times(events), np.int64)
+    times = np.fromiter((at for session in events for at in session.times_ns), np.int64)
     keys = np.fromiter((key for session in events for key in session.log_keys), np.int64)
     # The first and the last window are not whole.
     first = int(starts.min()) // WINDOW_NS + 1
@@ -69,11 +69,6 @@ def measure_rates(sessions: Sequence[TrainingSession], hierarchy: Hierarchy) -> 
         elif has_stream and len(of_node) >= _FEWEST_OF_BURST:
             rare.append(RareNode(level, node, len(of_node), _most(of_node)))
     return Rates(size, tuple(found), tuple(rare))
-
-
-def _times(sessions: Iterable[TrainingSession]) -> Iterator[int]:
-    for session in sessions:
-        yield from accumulate(session.gaps_ns, initial=session.first_ns)
 
 
 def _nodes(

@@ -13,13 +13,11 @@ from fluent_krone.reading.records import InputSettings, SessionKey, key_text
 
 from .baselines import Flags, Floats, LogKeys
 from .calibrate import Calibration
-from .sequences import TrainingSession
+from .sequences import NEVER_NS, TrainingSession
 
 # Eleven days after 1970, in nanoseconds. A `first_ns` below it is a position in the input instead
 # of a time, because no log is that old.
 _A_TIME_NS = 10**15
-# The year 2116, in nanoseconds. The engine uses this value where there is no time.
-_NO_TIME_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def executions_of(given: ReportInput) -> list[Execution]:
 
 def has_times(executions: Sequence[Execution]) -> bool:
     times = {execution.first_ns for execution in executions}
-    return len(times) > 1 and min(times) >= _A_TIME_NS and max(times) < _NO_TIME_NS
+    return len(times) > 1 and min(times) >= _A_TIME_NS and max(times) < NEVER_NS
 
 
 def events_by_key(given: ReportInput) -> Counter[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
@@ -28,7 +28,7 @@ _SLICE = 10_000
 # Events of a session whose values are learnt from. Longer sessions repeat themselves.
 _VALUES_OF = 200
 # A time later than all others, in nanoseconds. Offline, no event lies in the future.
-_NEVER_NS = 2**62
+NEVER_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class TrainingSession:
     gaps_ns: tuple[int, ...] = ()
     values: tuple[tuple[bytes, ...], ...] = ()
     levels: tuple[int, ...] = ()
+
+    @property
+    def times_ns(self) -> Iterator[int]:
+        """The times of its events."""
+        return accumulate(self.gaps_ns, initial=self.first_ns)
 
     @property
     def trace(self) -> Trace:
@@ -210,10 +215,10 @@ def cut_sessions(
     for event in events:
         buffer.append(event)
         if len(buffer) == _SLICE:
-            engine.feed("export", buffer, _NEVER_NS)
+            engine.feed("export", buffer, NEVER_NS)
             on_slice(engine.counters["records"])
             buffer = []
-    engine.feed("export", buffer, _NEVER_NS)
+    engine.feed("export", buffer, NEVER_NS)
     engine.finish()
     return sessions, engine
 

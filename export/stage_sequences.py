@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 from fluent_krone.core.engine import Engine
@@ -57,7 +56,7 @@ def run_sequences(work: Work) -> None:
         facts |= {
             "records": engine.counters["records"],
             "set_aside": dict(engine.set_aside),
-            "silence_ns": usual_silence_ns(_times(sessions)),
+            "silence_ns": usual_silence_ns(time_ns for one in sessions for time_ns in one.times_ns),
             "alert_fields": context.found(),
         }
         if facts["alert_fields"]:
@@ -172,12 +171,6 @@ def _sessions_given(
             f"{path} has only one session: normal and abnormal ones can't be told apart from it"
         )
     return sessions, labels
-
-
-def _times(sessions: Sequence[TrainingSession]) -> Iterator[int]:
-    """The times of all events."""
-    for session in sessions:
-        yield from accumulate(session.gaps_ns, initial=session.first_ns)
 
 
 def _position_cut(sessions: Sequence[TrainingSession], share: float) -> int | None:

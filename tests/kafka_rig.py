@@ -230,7 +230,11 @@ class Rig:
 
     def alerts(self) -> list[dict[str, Any]]:
         """The records of all alerts that were committed."""
-        return [json.loads(message.value()) for message in self.read(f"{self.group}-alerts")]
+        return self.records("alerts")
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """The records that the group wrote to its topic of `alerts`, or of what it may `keep`."""
+        return [json.loads(message.value()) for message in self.read(f"{self.group}-{kind}")]
 
     def expected(self, bundle: Bundle, topic: str | None = None, **config: Any) -> list[Alert]:
         """The alerts of one engine for each partition, in this process, without any break."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,9 @@ from typing import Any
 import msgpack
 
 from fluent_krone.transport.forward import Chunk
+from fluent_krone.transport.server import ForwardServer, ServerSettings
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 def text(value: Any) -> Any:
@@ -41,6 +45,17 @@ class Receiver:
         self.arrival.set()
 
     async def flush(self) -> None: ...
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[tuple[Receiver, list[str]]]:
+    """A receiver of alerts, and the flags of `serve` that send them there."""
+    receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
+    await server.start(receiver)
+    try:
+        yield receiver, ["--alert-host=127.0.0.1", f"--alert-port={server.port}"]
+    finally:
+        await server.close()
 
 
 @dataclass
@@ -81,7 +96,7 @@ async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served
         *("-m", "fluent_krone", "serve", *arguments),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **env},
     )
     assert process.stderr is not None
     served = Served(process, await _line(process.stderr, "listening"))
@@ -96,6 +111,20 @@ async def serving(bundle: Path, *flags: str, **env: str) -> AsyncIterator[Served
         served.log = (await asyncio.wait_for(reading, 60)).decode()
         await process.wait()
     assert process.returncode in (0, -signal.SIGKILL)
+
+
+def command(*arguments: str) -> str:
+    """Run a command of `fluent-krone` as a process that must end well; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fluent_krone", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def free_port() -> int:

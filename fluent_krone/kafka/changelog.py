@@ -51,6 +51,15 @@ _COUNTS = b"kept/counts"
 _ROW = b"kept/row/"
 
 
+def compact(rows: dict[bytes, bytes], written: Iterable[Row]) -> None:
+    """Write rows behind others, as compaction leaves them: the last one of each key stays."""
+    for key, value in written:
+        # Taken out first, so that the one written last is the last one in order.
+        rows.pop(key, None)
+        if value is not None:
+            rows[key] = value
+
+
 class Changelog:
     """The rows of one partition. `rows` are those that were read back, in the order of writing.
 

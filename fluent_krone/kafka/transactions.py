@@ -40,6 +40,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..errors import KroneError
 from ..timing import BackOff, RareReport
+from .changelog import compact
 from .clients import Clients
 
 _log = logging.getLogger(__name__)
@@ -271,14 +272,10 @@ class Transactions:
         while not self._is_given_up.is_set():
             for message in reader.consume(_READ, _READ_S):
                 if message.error() is None:
-                    key = message.key()
                     value = message.value()
                     read += 1
-                    # Taken out first, so that the one written last is the last one in order.
-                    rows.pop(key, None)
-                    if value is not None:
-                        read_bytes += len(value)
-                        rows[key] = value
+                    read_bytes += len(value or b"")
+                    compact(rows, [(message.key(), value)])
                 elif message.error().code() == end:
                     return read, read_bytes
                 elif not message.error().retriable():

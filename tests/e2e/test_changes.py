@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from serving import Receiver, http_get, samples, send_frames, serving, until
+from serving import (
+    Receiver,
+    command,
+    http_get,
+    receiving,
+    samples,
+    send_frames,
+    serving,
+    until,
+)
 from synthetic import ARRIVED, CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, WEIGHED, S
 
 from fluent_krone.transport.forward import encode_events
-from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 # What the new version does: a step more in each ride.
 DEPLOYED = (OPEN, OPENED, GOING, WEIGHED, ARRIVED, CLOSE)
@@ -35,25 +41,11 @@ def ride(number: int, keys: Sequence[int] = DEPLOYED) -> bytes:
 
 
 @asynccontextmanager
-async def receiving(store: Path) -> AsyncIterator[tuple[Receiver, list[str]]]:
+async def alerting(store: Path) -> AsyncIterator[tuple[Receiver, list[str]]]:
     """A receiver of alerts, and the flags of a service with a store that sends them there."""
-    receiver = Receiver()
-    server = ForwardServer(ServerSettings(port=0))
-    await server.start(receiver)
-    flags = ["--alert-host=127.0.0.1", f"--alert-port={server.port}", SETTLE]
-    flags += ["--store", str(store), "--on-shutdown=keep", "--metrics=true", "--metrics-port=0"]
-    try:
-        yield receiver, flags
-    finally:
-        await server.close()
-
-
-def accept(store: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "fluent_krone", "accept", "--store", str(store), *arguments]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    async with receiving() as (receiver, flags):
+        flags += [SETTLE, "--store", str(store), "--on-shutdown=keep"]
+        yield receiver, [*flags, "--metrics=true", "--metrics-port=0"]
 
 
 async def counted(metrics_port: int) -> float:
@@ -68,7 +60,7 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
     store = tmp_path / "krone.db"
 
     async def story() -> None:
-        async with receiving(store) as (receiver, flags), serving(bundle_dir, *flags) as served:
+        async with alerting(store) as (receiver, flags), serving(bundle_dir, *flags) as served:
             await send_frames(served.port, [ride(number) for number in range(RIDES)])
             await until(lambda: len(receiver.alerts) > 0)
             [(_, change)] = receiver.alerts
@@ -82,7 +74,7 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
             said = {record["kind"] for _, record in receiver.alerts[1:]}
             assert "sequence" in said and "change" not in said
             assert {record["session"][0] for _, record in receiver.alerts[1:]} == {f"r{RIDES}"}
-            out = accept(store, change["change"]["id"], "--by", "ada")
+            out = command("accept", "--store", str(store), change["change"]["id"], "--by", "ada")
             assert "“lift: cabin weighed, <num> persons” is normal" in out
             told = len(receiver.alerts)
             # The service looks twice a second.
@@ -103,7 +95,7 @@ def test_a_deploy_is_one_alert_a_fault_alerts_and_accept_makes_it_normal(
 
 def test_kills_change_nothing_of_a_change(bundle_dir: Path, tmp_path: Path) -> None:
     async def told(store: Path, kills: Sequence[int]) -> dict[str, dict[str, Any]]:
-        async with receiving(store) as (receiver, flags):
+        async with alerting(store) as (receiver, flags):
             begun = 0
             for kill in [*kills, RIDES]:
                 async with serving(bundle_dir, *flags) as served:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from certificates import Certificates
-from serving import Receiver, Served, free_port, http_get, samples, serving
+from serving import Receiver, Served, free_port, http_get, receiving, samples, serving
 from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.errors import SinkBusy
@@ -175,21 +175,15 @@ def test_a_unix_socket(bundle_dir: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def with_metrics_and_alerts_to(server: ForwardServer) -> list[str]:
-    return [
-        "--metrics=true",
-        "--metrics-port=0",
-        "--alert-host=localhost",
-        f"--alert-port={server.port}",
-    ]
+METRICS = ("--metrics=true", "--metrics-port=0")
 
 
 def test_metrics_and_health(bundle_dir: Path) -> None:
     async def scenario() -> None:
-        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
-        await server.start(receiver)
-        flags = with_metrics_and_alerts_to(server)
-        async with serving(bundle_dir, *flags) as served:
+        async with (
+            receiving() as (receiver, flags),
+            serving(bundle_dir, *flags, *METRICS) as served,
+        ):
             assert await http_get(served.metrics_port, "/healthz") == (200, "ok\n")
             client = ForwardSink("localhost", served.port)
             await client.deliver([*bad_ride("1"), Alert("x", "app", T0, {"no": "message"})])
@@ -213,7 +207,6 @@ def test_metrics_and_health(bundle_dir: Path) -> None:
             ]
             assert samples(page, names) == [6, 5, 1, 1, 2, 1, 0, 1]
             assert (await http_get(served.metrics_port, "/secrets"))[0] == 404
-        await server.close()
 
     asyncio.run(scenario())
 
@@ -291,10 +284,10 @@ def test_fluentds_out_forward_over_tls(
     guarded: list[str],
 ) -> None:
     async def scenario() -> tuple[Served, Receiver]:
-        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
-        await server.start(receiver)
-        flags = [*guarded, *with_metrics_and_alerts_to(server)]
-        async with serving(bundle_dir, *flags) as served:
+        async with (
+            receiving() as (receiver, flags),
+            serving(bundle_dir, *guarded, *flags, *METRICS) as served,
+        ):
             conf = tmp_path / "fluent.conf"
             conf.write_text(
                 OUT_FORWARD.format(
@@ -317,7 +310,6 @@ def test_fluentds_out_forward_over_tls(
                 await refused(served)
             fluentd.terminate()
             await asyncio.wait_for(fluentd.wait(), 60)
-        await server.close()
         return served, receiver
 
     async def refused(served: Served) -> None:

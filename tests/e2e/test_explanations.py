@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from messages_api import MessagesAPI, error, slow
-from serving import Receiver, Served, serving
+from serving import Receiver, Served, command, receiving, serving
 from synthetic import (
     ARRIVED,
     CLOSE,
@@ -37,17 +37,11 @@ from synthetic import (
 
 from fluent_krone.explain.ledger import verify
 from fluent_krone.transport.forward import encode_events
-from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "sk-ant-key-of-the-tests"
-FIRE = (
-    OPEN,
-    GOING,
-    OPENED,
-    ARRIVED,
-    CLOSE,
-)  # an order that no normal ride has, and no new template
+# An order that no normal ride has, and no new template.
+FIRE = (OPEN, GOING, OPENED, ARRIVED, CLOSE)
 STUCK_TWICE = (OPEN, OPENED, GOING, STUCK, STUCK, CLOSE)
 
 
@@ -96,35 +90,23 @@ class Rig:
         return command(*arguments, "--store", str(self.folder / "krone.db"))
 
 
-def command(*arguments: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "fluent_krone", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 @asynccontextmanager
 async def running(folder: Path, url: str | None, *flags: str, **env: str) -> AsyncIterator[Rig]:
     bundle = folder / "lift"
     if not bundle.exists():
         bundle.mkdir()
         write_lift_bundle(bundle)
-    receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
-    await server.start(receiver)
-    asking = []
+    asking = [f"--store={folder / 'krone.db'}"]
     if url:
-        asking = [f"--explain-base-url={url}", "--explain=claude"]
+        asking += [f"--explain-base-url={url}", "--explain=claude"]
         # A server on this machine costs nothing unless it is said.
         asking += ["--explain-input-price=0.1", "--explain-output-price=0.5"]
-    to = ["--alert-host=127.0.0.1", f"--alert-port={server.port}", f"--store={folder / 'krone.db'}"]
-    async with serving(bundle, *to, *asking, *flags, **{"ANTHROPIC_API_KEY": KEY} | env) as served:
+    env = {"ANTHROPIC_API_KEY": KEY} | env
+    async with (
+        receiving() as (receiver, to),
+        serving(bundle, *to, *asking, *flags, **env) as served,
+    ):
         yield Rig(folder, served, receiver)
-    await server.close()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

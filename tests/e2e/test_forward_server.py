@@ -124,20 +124,26 @@ def test_a_late_ack_is_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch
     serve(work)
 
 
+def gate_of(inlet: Inlet) -> asyncio.Event:
+    """Let the inlet take nothing until the gate is set."""
+    gate, take = asyncio.Event(), inlet.take
+
+    async def slow_take(
+        chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
+    ) -> None:
+        await gate.wait()
+        await take(chunk, ack, sender)
+
+    inlet.take = slow_take  # type: ignore[method-assign]
+    return gate
+
+
 def test_an_ack_is_late_by_what_its_chunk_waited_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """To the sender it is all one whether others were taken meanwhile."""
     monkeypatch.setattr(connections, "_LATE_S", 0.05)
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
-        gate, take = asyncio.Event(), inlet.take
-
-        async def slow_take(
-            chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
-        ) -> None:
-            await gate.wait()
-            await take(chunk, ack, sender)
-
-        inlet.take = slow_take  # type: ignore[method-assign]
+        gate = gate_of(inlet)
         clients = [await connect(server) for _ in range(2)]
         for _, writer in clients:
             writer.write(FRAME)
@@ -156,16 +162,7 @@ def test_taking_holds_the_sender_back() -> None:
     """While `take` waits, the server reads no more than its buffers hold."""
 
     async def work(server: ForwardServer, inlet: Inlet) -> None:
-        gate = asyncio.Event()
-        take = inlet.take
-
-        async def slow_take(
-            chunk: Chunk, ack: Callable[[], None], sender: Sender | None = None
-        ) -> None:
-            await gate.wait()
-            await take(chunk, ack, sender)
-
-        inlet.take = slow_take  # type: ignore[method-assign]
+        gate = gate_of(inlet)
         reader, writer = await connect(server)
         frame = encode_events("app", [(0, {"m": "x" * 100_000})], "id")
         writer.write(frame * 400)

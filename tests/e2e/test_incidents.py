@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import Receiver, send_frames, serving, until
+from serving import command, receiving, send_frames, serving, until
 from synthetic import CLOSE, GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.transport.forward import encode_events
-from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 # Rides that get stuck; those after them are fine, for longer than an incident may be quiet.
 STUCK_RIDES = 40
@@ -34,18 +30,6 @@ def ride(number: int) -> bytes:
         for place, key in enumerate(keys)
     ]
     return encode_events("app.lift", events, f"c{number}")
-
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[tuple[Receiver, list[str]]]:
-    """A receiver of alerts, and the flags that send them there."""
-    receiver = Receiver()
-    server = ForwardServer(ServerSettings(port=0))
-    await server.start(receiver)
-    try:
-        yield receiver, ["--alert-host=127.0.0.1", f"--alert-port={server.port}"]
-    finally:
-        await server.close()
 
 
 async def told(bundle: Path, store: Path, kills: Sequence[int]) -> list[dict[str, Any]]:
@@ -111,11 +95,7 @@ def test_an_operator_marks_an_incident_of_a_running_service(
             return [record for _, record in receiver.alerts]
 
     def lines(*arguments: str) -> list[str]:
-        command = [sys.executable, "-m", "fluent_krone", *arguments, "--store", str(store)]
-        root = Path(__file__).parents[2]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+        return command(*arguments, "--store", str(store)).splitlines()
 
     records = asyncio.run(story())
     assert [record["kind"] for record in records] == ["unseen_template", "sequence"]

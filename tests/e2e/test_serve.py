@@ -8,14 +8,13 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
-from serving import Receiver, send_frames, serving
+from serving import receiving, send_frames, serving
 from synthetic import (
     ARRIVED,
     CLOSE,
@@ -26,11 +25,9 @@ from synthetic import (
     STUCK,
     T0,
     UNKNOWN,
-    write_lift_bundle,
 )
 
 from fluent_krone.transport.forward import encode_event_time
-from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 TAG = "app.lift"
 KEY = "a shared key"
@@ -79,15 +76,6 @@ CARRIERS: dict[str, list[bytes]] = {
 }
 
 
-@asynccontextmanager
-async def serving_to(bundle: Path, alert_port: int, **env: str) -> AsyncIterator[int]:
-    """A running `serve` that alerts to a port of ours; its own port."""
-    async with serving(
-        bundle, "--alert-host=127.0.0.1", f"--alert-port={alert_port}", **env
-    ) as served:
-        yield served.port
-
-
 def test_a_stop_with_alerts_that_nobody_confirmed_has_an_exit_code_of_its_own(
     bundle_dir: Path, tmp_path: Path
 ) -> None:
@@ -124,27 +112,16 @@ def alerts_through(
     bundle: Path, drive: Callable[[int], Awaitable[None]], **env: str
 ) -> list[tuple[str, dict[str, Any]]]:
     async def scenario() -> list[tuple[str, dict[str, Any]]]:
-        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
-        await server.start(receiver)
-        async with serving_to(bundle, server.port, **env) as port:
-            await drive(port)
-        await server.close()
+        async with receiving() as (receiver, flags), serving(bundle, *flags, **env) as served:
+            await drive(served.port)
         return sorted(receiver.alerts, key=lambda alert: alert[1]["alert_id"])
 
     return asyncio.run(scenario())
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "lift"
-    path.mkdir()
-    write_lift_bundle(path)
-    return path
-
-
-def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
+def test_every_carrier_gives_the_same_alerts(bundle_dir: Path) -> None:
     by_carrier = {
-        name: alerts_through(bundle, lambda port, f=frames: send_frames(port, f))
+        name: alerts_through(bundle_dir, lambda port, f=frames: send_frames(port, f))
         for name, frames in CARRIERS.items()
     }
     expected = by_carrier["PackedForward"]
@@ -160,15 +137,15 @@ def test_every_carrier_gives_the_same_alerts(bundle: Path) -> None:
         assert alerts == expected, name
 
 
-def test_a_chunk_sent_again_is_acked_and_changes_nothing(bundle: Path) -> None:
+def test_a_chunk_sent_again_is_acked_and_changes_nothing(bundle_dir: Path) -> None:
     frames = CARRIERS["PackedForward"]
-    once = alerts_through(bundle, lambda port: send_frames(port, frames))
-    assert alerts_through(bundle, lambda port: send_frames(port, frames * 3)) == once
+    once = alerts_through(bundle_dir, lambda port: send_frames(port, frames))
+    assert alerts_through(bundle_dir, lambda port: send_frames(port, frames * 3)) == once
 
 
 @pytest.mark.node
 def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(
-    bundle: Path, node_modules: Path
+    bundle_dir: Path, node_modules: Path
 ) -> None:
     async def scenario() -> list[dict[str, Any]]:
         receiver = await asyncio.create_subprocess_exec(
@@ -178,10 +155,11 @@ def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(
         assert receiver.stdin is not None and receiver.stdout is not None
         alert_port = json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30))["port"]
         secrets = {"FLUENT_KRONE_SHARED_KEY": KEY, "FLUENT_KRONE_ALERT_SHARED_KEY": "theirs"}
-        async with serving_to(bundle, alert_port, **secrets) as port:
+        flags = ("--alert-host=127.0.0.1", f"--alert-port={alert_port}")
+        async with serving(bundle_dir, *flags, **secrets) as served:
             events = [[TAG, time_ns // 10**6, record] for time_ns, record in EVENTS]
             options = {
-                "port": port,
+                "port": served.port,
                 "mode": "PackedForward",
                 "events": events,
                 "patienceMs": 20_000,
@@ -204,7 +182,7 @@ def test_the_node_client_drives_it_and_the_node_server_gets_the_alerts(
         return lines
 
     received = asyncio.run(scenario())
-    ours = alerts_through(bundle, lambda port: send_frames(port, CARRIERS["PackedForward"]))
+    ours = alerts_through(bundle_dir, lambda port: send_frames(port, CARRIERS["PackedForward"]))
     assert {line["tag"] for line in received} == {
         f"krone.node.{TAG}"
     }  # the client puts its own name first

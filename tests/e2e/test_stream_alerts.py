@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Receiver, serving
+from serving import Receiver, receiving, serving
 from synthetic import (
     CLOSE,
     MESSAGES,
@@ -29,7 +29,6 @@ from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.core.stream.flow_findings import WINDOW_NS
 from fluent_krone.detect.witnesses import WitnessFiles
 from fluent_krone.transport.forward import ack_bytes, encode_events
-from fluent_krone.transport.server import ForwardServer, ServerSettings
 
 IDLE_S = 3600.0
 USUAL = (OPEN, OPENED, CLOSE)
@@ -91,35 +90,33 @@ def test_what_hangs_and_what_stops_is_told_while_it_lasts(bundle: Path, tmp_path
     first_ns = (time.time_ns() // WINDOW_NS - _MINUTES) * WINDOW_NS
 
     async def story() -> None:
-        receiver, server = Receiver(), ForwardServer(ServerSettings(port=0))
-        await server.start(receiver)
-        flags = ("--alert-host=127.0.0.1", f"--alert-port={server.port}", "--alerts=session")
         store = f"--store={tmp_path / 'krone.db'}"
-        async with serving(bundle, store, *flags) as served:
-            hanging = [
-                (first_ns + 20 * WINDOW_NS + i * S, {"message": text, "ride": "hangs"})
-                for i, text in enumerate(("gate: open door 1", "gate: door 1 is open"))
-            ]
-            usual = rides(first_ns, range(21), 3, "usual")
-            await send(served.port, sorted([*usual, *hanging], key=lambda one: one[0]), "1")
-            stuck = await arrived(receiver, "stuck")
-            assert stuck["session"] == ["hangs"] and stuck["decided"] == "early"
-            # It was told long before its idle timeout: its session is still open, and so after a
-            # kill, which costs no count of the stream either.
-            await served.kill()
-        async with serving(bundle, store, *flags) as served:
-            burst = rides(first_ns, range(21, 23), 3, "usual")
-            burst += rides(first_ns, [22], 90, "storm")
-            await send(served.port, sorted(burst, key=lambda one: one[0]), "2")
-            await send(served.port, rides(first_ns, range(23, 30), 3, "usual"), "3")
-            found = await arrived(receiver, "burst")
-            assert found["kind"] == "flow" and found["flow"]["observed"] >= 90
-            await send(served.port, rides(first_ns, range(50, 58), 3, "later"), "4")
-            silence = await arrived(receiver, "silence")
-            assert silence["kind"] == "flow" and silence["level"] == "stream"
-            assert [r["kind"] for _, r in receiver.alerts].count("flow") == 2
+        async with receiving() as (receiver, flags):
+            flags += ["--alerts=session", store]
+            async with serving(bundle, *flags) as served:
+                hanging = [
+                    (first_ns + 20 * WINDOW_NS + i * S, {"message": text, "ride": "hangs"})
+                    for i, text in enumerate(("gate: open door 1", "gate: door 1 is open"))
+                ]
+                usual = rides(first_ns, range(21), 3, "usual")
+                await send(served.port, sorted([*usual, *hanging], key=lambda one: one[0]), "1")
+                stuck = await arrived(receiver, "stuck")
+                assert stuck["session"] == ["hangs"] and stuck["decided"] == "early"
+                # It was told long before its idle timeout: its session is still open, and so after
+                # a kill, which costs no count of the stream either.
+                await served.kill()
+            async with serving(bundle, *flags) as served:
+                burst = rides(first_ns, range(21, 23), 3, "usual")
+                burst += rides(first_ns, [22], 90, "storm")
+                await send(served.port, sorted(burst, key=lambda one: one[0]), "2")
+                await send(served.port, rides(first_ns, range(23, 30), 3, "usual"), "3")
+                found = await arrived(receiver, "burst")
+                assert found["kind"] == "flow" and found["flow"]["observed"] >= 90
+                await send(served.port, rides(first_ns, range(50, 58), 3, "later"), "4")
+                silence = await arrived(receiver, "silence")
+                assert silence["kind"] == "flow" and silence["level"] == "stream"
+                assert [r["kind"] for _, r in receiver.alerts].count("flow") == 2
         # The alert before the kill may come twice, under one id.
         assert len({record["alert_id"] for _, record in receiver.alerts}) == 3
-        await server.close()
 
     asyncio.run(story())

@@ -13,10 +13,6 @@ from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle
 
 
-def kept(rig: Rig) -> list[dict[str, Any]]:
-    return [json.loads(message.value()) for message in rig.read(f"{rig.group}-keep")]
-
-
 def expected(rig: Rig, bundle: Bundle, folder: Path, **config: Any) -> list[dict[str, Any]]:
     """What one keeper for each partition keeps, without any break."""
     settings = Config(topic=rig.topic, group=rig.group, keep=True, **config)
@@ -59,7 +55,7 @@ def test_kept_records_are_those_of_one_keeper_each_once_over_kills_and_moves(
     rig.caught_up()
     rig.stop()
 
-    found = kept(rig)
+    found = rig.records("keep")
     names = [record["krone.record_id"] for record in found]
     assert len(set(names)) == len(names)
     settings = {"keep_per_kind": 2, "keep_share": 0.2, "keep_summary": 5.0}

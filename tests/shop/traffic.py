@@ -373,7 +373,7 @@ def _extra(plan: Plan, moments: Sequence[Moment], deploy_ms: int | None) -> list
 
 def _failing_alike(rng: Random, request: Request) -> Request:
     """The provider answers 503, and the shop refuses the order without freeing its stock."""
-    at = _names(request.host).index("payment.captured")
+    at = names_of(request.host).index("payment.captured")
     failed = replace(request.host[at].with_values(status=503), level="ERROR")
     context = draw_context(rng)
     refused = draw_event(rng, "checkout.refused", STEPS["checkout.refused"], context)
@@ -383,7 +383,7 @@ def _failing_alike(rng: Random, request: Request) -> Request:
     )
 
 
-def _names(events: Sequence[Event]) -> list[str]:
+def names_of(events: Sequence[Event]) -> list[str]:
     return [event.name for event in events]
 
 

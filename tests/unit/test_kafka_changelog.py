@@ -11,7 +11,7 @@ from synthetic import GOING, MESSAGES, NORMAL, OPEN, OPENED, STUCK, T0, S, lift_
 
 from fluent_krone.core.engine import Engine
 from fluent_krone.errors import SnapshotError
-from fluent_krone.kafka.changelog import Changelog, snapshot_of
+from fluent_krone.kafka.changelog import Changelog, compact, snapshot_of
 
 BAD = (OPEN, OPENED, GOING, STUCK)
 STARTS = 20
@@ -24,10 +24,7 @@ class Topic:
         self.rows: dict[bytes, bytes] = {}
 
     def write(self, rows: list[tuple[bytes, bytes | None]]) -> None:
-        for key, value in rows:
-            self.rows.pop(key, None)
-            if value is not None:
-                self.rows[key] = value
+        compact(self.rows, rows)
 
 
 def restored(topic: Topic) -> Engine:

@@ -16,7 +16,14 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle
 from fluent_krone.errors import ConfigError, SnapshotError, StoreError
-from fluent_krone.kafka.changelog import Changelog, KeptRows, cleared, oldest_of, snapshot_of
+from fluent_krone.kafka.changelog import (
+    Changelog,
+    KeptRows,
+    cleared,
+    compact,
+    oldest_of,
+    snapshot_of,
+)
 from fluent_krone.kafka.clients import LARGEST_BYTES
 from fluent_krone.kafka.forms import Form, HeldMessage, form_of
 from fluent_krone.kafka.message_keeper import MessageKeeper
@@ -154,26 +161,19 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 # --- saved
 
 
-def applied(rows: dict[bytes, bytes], changes: list[tuple[bytes, bytes | None]]) -> None:
-    for key, value in changes:
-        rows.pop(key, None)
-        if value is not None:
-            rows[key] = value
-
-
 def test_what_is_saved_comes_back_and_old_days_are_forgotten() -> None:
     rows: dict[bytes, bytes] = {}
     saving = KeptRows({})
     changes = KeptChanges(kinds=[(10, 5, 1), (11, 5, 2)], shared=[ref_of(3, 0)], counts={"a": 1})
-    applied(rows, saving.changes(changes, 3))
-    applied(rows, KeptRows(rows).changes(KeptChanges(kinds=[(13, 6, 1)]), 9))
+    compact(rows, saving.changes(changes, 3))
+    compact(rows, KeptRows(rows).changes(KeptChanges(kinds=[(13, 6, 1)]), 9))
     again = KeptRows(rows)
     assert sorted(again.saved.kinds) == [(11, 5, 2), (13, 6, 1)]
     assert (list(again.saved.shared), again.saved.counts) == ([ref_of(3, 0)], {"a": 1})
     assert oldest_of(rows) == 9
-    applied(rows, again.forget_before(ref_of(4, 0)))
+    compact(rows, again.forget_before(ref_of(4, 0)))
     assert list(KeptRows(rows).saved.shared) == []
-    applied(rows, list(cleared(list(rows))))
+    compact(rows, list(cleared(list(rows))))
     assert rows == {}
 
 
@@ -233,7 +233,7 @@ class Side:
         # In this order: keeping notes in the sessions which of their records leave.
         outs, kept_rows = self.keeper.outs(self.position)
         changes = self.changelog.rows(self.engine.changes(self.changelog.pack))
-        applied(self.rows, [*changes, *kept_rows])
+        compact(self.rows, [*changes, *kept_rows])
         self.keeper.was_committed()
         kept = [json.loads(out.value or b"") for out in outs if out.topic.endswith("-keep")]
         self.sent += kept

@@ -25,6 +25,7 @@ from shop.traffic import (
     Plan,
     Request,
     Traffic,
+    names_of,
     simulate,
 )
 
@@ -37,10 +38,6 @@ FAULTY = [request for request in TRAFFIC.requests if request.kind]
 NORMAL = [request for request in TRAFFIC.requests if not request.kind]
 # More than a day, so that there is a night.
 LONG = simulate(Plan(sessions=2_500, seed=0))
-
-
-def names(events: tuple[Event, ...]) -> list[str]:
-    return [event.name for event in events]
 
 
 def of_kind(kind: str) -> list[Request]:
@@ -66,7 +63,7 @@ def test_a_plan_gives_the_same_log_and_another_seed_another() -> None:
 
 
 def test_normal_requests_are_normal_and_vary_within_bounds() -> None:
-    courses = {tuple(names(request.events)) for request in LONG.requests}
+    courses = {tuple(names_of(request.events)) for request in LONG.requests}
     assert all(map(is_normal, courses))
     assert 100 < len(courses) < 400
     assert all(r.events == r.host and not r.places for r in LONG.requests)
@@ -118,8 +115,8 @@ def test_as_many_of_each_kind_as_asked_for() -> None:
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_host_is_normal_and_a_damaged_course_is_not(kind: str) -> None:
     for request in of_kind(kind):
-        assert is_normal(names(request.host))
-        assert is_normal(names(request.events)) == (kind in SAME_COURSE)
+        assert is_normal(names_of(request.host))
+        assert is_normal(names_of(request.events)) == (kind in SAME_COURSE)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -167,9 +164,9 @@ def test_a_skipped_step_is_all_that_is_missing() -> None:
         assert lost.total() == 1
         assert not contents(request.events) - contents(request.host)
         [(first, last)] = request.places
-        rest = names(request.events)
+        rest = names_of(request.events)
         restored = [*rest[:first], request.detail, *rest[first:]]
-        assert restored == names(request.host)
+        assert restored == names_of(request.host)
         assert set(rest[first:last]) <= {request.detail}
 
 
@@ -179,13 +176,13 @@ def test_an_additional_step_is_all_that_is_new(kind: str) -> None:
         assert len(request.events) == len(request.host) + 1
         assert not contents(request.host) - contents(request.events)
         [(first, last)] = request.places
-        assert set(names(request.events)[first:last]) == {request.detail}
+        assert set(names_of(request.events)[first:last]) == {request.detail}
         shortened = [*request.events[:first], *request.events[first + 1 :]]
-        assert names(tuple(shortened)) == names(request.host)
+        assert names_of(tuple(shortened)) == names_of(request.host)
         is_own = request.detail in steps_of(request.workflow)
         assert is_own == (kind != "foreign")
         if kind == "rework":
-            assert request.detail in names(request.host)
+            assert request.detail in names_of(request.host)
 
 
 @pytest.mark.parametrize("kind", ["early", "late", "swap", "reverse"])
@@ -201,8 +198,8 @@ def test_another_order_has_the_same_records_at_the_same_times(kind: str) -> None
 
 def test_early_late_swap_and_reverse_are_what_they_say() -> None:
     for kind, request in ((request.kind, request) for request in FAULTY):
-        have = names(request.events)
-        had = names(request.host)
+        have = names_of(request.events)
+        had = names_of(request.host)
         if kind == "reverse":
             assert have == had[::-1]
         elif kind == "swap":
@@ -232,12 +229,12 @@ def test_a_request_without_its_end_is_a_beginning_of_its_host(kind: str) -> None
 def test_burst_and_silence_are_where_they_say_and_every_request_in_them_is_normal() -> None:
     traffic = simulate(Plan(sessions=2_000, seed=1, faults={"burst": 1, "silence": 1}))
     moments = {moment.kind: moment for moment in traffic.moments}
-    assert all(is_normal(names(r.events)) and not r.kind for r in traffic.requests)
+    assert all(is_normal(names_of(r.events)) and not r.kind for r in traffic.requests)
     burst = moments["burst"]
     declined = [
         request
         for request in traffic.requests
-        if "payment.declined" in names(request.events)
+        if "payment.declined" in names_of(request.events)
         and burst.start_ms <= request.start_ms < burst.end_ms
     ]
     assert len(declined) >= BURST_SIZE
@@ -266,7 +263,7 @@ def test_a_deploy_renames_five_steps_adds_ten_and_changes_the_version() -> None:
 def test_faults_of_new_requests_are_faults_in_what_the_old_version_knew() -> None:
     traffic = simulate(Plan(sessions=600, seed=2, deploy_at=0.0, faults=PLAN.faults))
     for request in traffic.requests:
-        course = [name for name in names(request.events) if not name.startswith("+")]
+        course = [name for name in names_of(request.events) if not name.startswith("+")]
         assert is_normal(course) == (request.kind in ("", *SAME_COURSE))
         assert not {event.step.text for event in request.events} & {
             STEPS[name].text for name in RENAMED
@@ -277,7 +274,7 @@ def test_those_that_fail_alike_end_alike() -> None:
     traffic = simulate(Plan(sessions=800, seed=2, alike=1_000))
     alike = [request for request in traffic.requests if request.kind == "alike"]
     assert len(alike) == 1_000
-    assert {tuple(names(request.events[-2:])) for request in alike} == {
+    assert {tuple(names_of(request.events[-2:])) for request in alike} == {
         ("payment.captured", "checkout.refused")
     }
     assert len({request.key for request in traffic.requests}) == 1_800
