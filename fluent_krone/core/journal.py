@@ -132,15 +132,6 @@ class Journal:
         """The next changes are everything there is."""
         self._everything = True
 
-    def replace(self, other: Journal) -> None:
-        """Take the place of another engine's journal: what it saved is void, and its numbers are
-        not given again."""
-        self._everything = True
-        self._numbers = other._numbers
-        self._dropped = other._dropped
-        for session in [*other._settling.held, *other._sessions.open.values()]:
-            self._dropped.frombytes(session.saved.parts)
-
     def note_start(self, session: Session, time_ns: int) -> None:
         """A session has started."""
         if self._started is not None:

@@ -102,11 +102,6 @@ class State:
         self.shifts: Any = None
         self.next: dict[int, State] = {}
 
-    @property
-    def tainted(self) -> bool:
-        """Whether a closed Seq is not normal."""
-        return self.odd is not None
-
 
 class Tracker:
     """Steps sessions through the hierarchy; `is_normal` is asked about every Seq as it closes.

@@ -39,7 +39,7 @@ def values(state: State) -> tuple[object, ...]:
         state.action,
         state.entity_start,
         state.action_start,
-        state.tainted,
+        state.odd,
     )
 
 

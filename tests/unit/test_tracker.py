@@ -38,15 +38,15 @@ def test_sessions_that_run_alike_share_their_states() -> None:
 
 def test_a_closed_seq_that_is_not_normal_taints_what_comes_after() -> None:
     tracker = lift_tracker()
-    assert not tracker.replay(RIDE).tainted
-    assert not tracker.replay((OPEN, OPENED, GOING, STUCK)).tainted  # still open
-    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE)).tainted
-    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED)).tainted
+    assert tracker.replay(RIDE).odd is None
+    assert tracker.replay((OPEN, OPENED, GOING, STUCK)).odd is None  # still open
+    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE)).odd is not None
+    assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED)).odd is not None
 
 
 def test_a_forgotten_step_is_worked_out_again() -> None:
     small, large = lift_tracker(cache_size=1), lift_tracker()
     for keys in (*NORMAL, (OPEN, UNKNOWN, OPEN), RIDE):
         got, expected = small.replay(keys), large.replay(keys)
-        for name in ("events", "entity", "action", "entity_start", "action_start", "tainted"):
+        for name in ("events", "entity", "action", "entity_start", "action_start", "odd"):
             assert getattr(got, name) == getattr(expected, name)
