@@ -37,7 +37,7 @@ from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.waits import measure_waits
 from fluent_krone.detect.witnesses import StepWitnesses
 from fluent_krone.reading.records import InputSettings
-from fluent_krone.types import LEVELS, Deviation, Finding, FlowLevel, Level
+from fluent_krone.types import LEVELS, Finding, FlowLevel, Level
 
 S = 10**9
 T0 = 1_700_000_000 * S  # 2023-11-14T22:13:20Z
@@ -206,15 +206,6 @@ def step_budget() -> Budget:
 def step_judge(silence_s: float = 0) -> Steps:
     budget = step_budget()
     return Steps(tree(), step_witnesses(silence_s), budget, budget.thresholds(1.0))
-
-
-def odd_step(judge: Steps, keys: Sequence[int]) -> tuple[Deviation, ...]:
-    """What is odd about the order of the last of `keys`, as a session comes to it."""
-    situation = judge.begin()
-    odd: tuple[Deviation, ...] = ()
-    for at in range(len(keys)):
-        situation, odd = judge.after(situation, keys[: at + 1])
-    return odd
 
 
 def flow_nodes() -> list[FlowNode]:

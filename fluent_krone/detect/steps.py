@@ -114,9 +114,14 @@ class Steps:
             limits_ns = self.limits_ns(keys[-2], keys[-1])
         return sums, self.wait_ns(keys), limits_ns
 
-    def _judged(self, keys: Sequence[int], before: SoFar) -> tuple[tuple[Deviation, ...], bool]:
-        """What is odd about the order of the last of `keys`, and whether nothing is in any session
-        in the same situation."""
+    def at_step(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
+        """What is odd about the order of the last of `keys`."""
+        return self._judged(keys)[0]
+
+    def _judged(
+        self, keys: Sequence[int], before: SoFar | None = None
+    ) -> tuple[tuple[Deviation, ...], bool]:
+        """The same, and whether nothing is odd about it in any session in the same situation."""
         at = len(keys) - 1
         order = self.order
         place = order.place(keys, at)

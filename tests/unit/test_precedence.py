@@ -18,7 +18,6 @@ from synthetic import (
     S,
     deviations,
     lift_engine,
-    odd_step,
     ride,
     step_budget,
     step_witnesses,
@@ -129,8 +128,8 @@ def judge() -> Steps:
 def test_a_broken_rule_is_told_at_once(keys: tuple[int, ...], words: str) -> None:
     served = judge()
     for at in range(1, len(keys)):
-        assert odd_step(served, keys[:at]) == ()
-    [deviation] = odd_step(served, keys)
+        assert served.at_step(keys[:at]) == ()
+    [deviation] = served.at_step(keys)
     assert (deviation.witness, deviation.direction) == ("order", "unexpected")
     assert (deviation.event, deviation.score) == (len(keys) - 1, round(math.log(201), 4))
     assert words in deviation.words
@@ -165,9 +164,9 @@ def test_a_place_that_was_usual_before_is_looked_at_again() -> None:
     served = judge()
     for keys in RIDES[:2]:
         for at in range(1, len(keys) + 1):
-            assert odd_step(served, keys[:at]) == ()
+            assert served.at_step(keys[:at]) == ()
     # The last steps are those of a normal session, and what came long before them is not.
-    assert odd_step(served, (OPENED, GOING, OPEN, GOING, OPENED))[0].event == 4
+    assert served.at_step((OPENED, GOING, OPEN, GOING, OPENED))[0].event == 4
 
 
 def test_a_bundle_of_an_earlier_version_has_no_rules_and_counts_what_is_new() -> None:

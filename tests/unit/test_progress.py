@@ -6,18 +6,7 @@ import json
 import math
 
 import pytest
-from synthetic import (
-    ARRIVED,
-    CLOSE,
-    GOING,
-    OPEN,
-    OPENED,
-    STUCK,
-    UNKNOWN,
-    odd_step,
-    step_budget,
-    tree,
-)
+from synthetic import ARRIVED, CLOSE, GOING, OPEN, OPENED, STUCK, UNKNOWN, step_budget, tree
 
 from export.fit_witnesses import fit_steps
 from export.traces import Trace
@@ -134,7 +123,7 @@ def test_what_a_bundle_keeps_says_the_same() -> None:
 
 
 def test_a_step_that_came_too_soon_is_told_in_words() -> None:
-    [deviation] = odd_step(judge(order_progress=3.0), (OPEN, GOING, ARRIVED))
+    [deviation] = judge(order_progress=3.0).at_step((OPEN, GOING, ARRIVED))
     assert deviation.event == 2
     assert deviation.words == (
         "“lift: arrived at floor <num>” came next. Of 20 normal cases with the same steps so far "
@@ -144,13 +133,13 @@ def test_a_step_that_came_too_soon_is_told_in_words() -> None:
     served = judge(order_progress=3.0)
     for ride in RIDES[:2]:
         for at in range(len(ride)):
-            assert odd_step(served, ride[: at + 1]) == ()
+            assert served.at_step(ride[: at + 1]) == ()
     # Where the last steps are usual, what came before them is still looked at.
-    assert odd_step(served, (*RIDES[0], OPEN, OPENED))
+    assert served.at_step((*RIDES[0], OPEN, OPENED))
 
 
 def test_a_step_at_a_new_place_is_told_in_words() -> None:
-    [deviation] = odd_step(judge(order_recent=3.0), (OPEN, OPENED, GOING, OPENED))
+    [deviation] = judge(order_recent=3.0).at_step((OPEN, OPENED, GOING, OPENED))
     assert deviation.words.startswith(
         "“gate: door <num> is open” came next after “gate: door <num> is open” and “lift: going to "
         "floor <num>”. This happened in none of 20 normal cases; normally “lift: arrived"
@@ -171,6 +160,6 @@ def test_the_step_before_is_named_where_that_one_is_new_already() -> None:
     served = judge(order_recent=16.0)
     closed_too_soon = (OPEN, OPENED, CLOSE, GOING)
     # Nobody closes the gate here, but that it goes on afterwards is what exceeds the limit.
-    assert odd_step(served, closed_too_soon[:3]) == ()
-    [deviation] = odd_step(served, closed_too_soon)
+    assert served.at_step(closed_too_soon[:3]) == ()
+    [deviation] = served.at_step(closed_too_soon)
     assert (deviation.event, deviation.log_key) == (2, CLOSE)
