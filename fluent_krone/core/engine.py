@@ -316,6 +316,8 @@ class Engine:
 
     def collect(self, now: int, findings: list[Finding]) -> None:
         """Report what hangs, end what has ended, and do what else is due by stream time `now`."""
+        if not self.doubted.are_settled:
+            return
         self.settling.pass_time(now, findings)
         findings += self.time.flow.take()
         self.hanging.collect(now, findings, _MOST_FINDINGS)
@@ -326,6 +328,8 @@ class Engine:
 
     def close_expired(self, now: int, findings: list[Finding]) -> None:
         """Close all sessions that stream time has ended, however many there are."""
+        if not self.doubted.are_settled:
+            return
         for session in self.sessions.expired(now):
             self.close(session, now, findings)
 

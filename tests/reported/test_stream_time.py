@@ -129,6 +129,25 @@ def test_a_session_that_begins_after_a_silence_stays_whole(rides: int, pieces: i
         assert gaps_ms == [100] * 19
 
 
+def test_an_odd_step_after_a_silence_cuts_no_other_session() -> None:
+    """Wrong before: where a session from before the silence went on and was cut, all that seemed to
+    have ended was ended as well. The events behind, which were doubted too, still had a time before
+    the silence, so a session that was half written was cut in two: two alerts.
+    """
+    engine = lift_engine(steps=step_judge(), limits=make_limits(change_settle=60.0))
+    closed: list[tuple[tuple[bytes, ...], list[int]]] = []
+    engine.on_close.append(lambda session: closed.append((session.key, list(session.keys))))
+    lively = [one for i in range(40) for one in ride(f"ride{i}", NORMAL[1], i * 5)]
+    first, rest = NORMAL[1][:2], NORMAL[1][2:]
+    goes_on = [*ride("old", first, 200), *ride("old", rest, 1200)]
+    behind = [one for i in range(9) for one in ride(f"behind{i}", NORMAL[1], 1210 + 5 * i)]
+    findings = engine.feed("app", [*lively, *goes_on, *behind], NOW)
+    findings += engine.finish()
+    assert [keys for key, keys in closed if key != (b"old",)] == [list(NORMAL[1])] * 49
+    assert [keys for key, keys in closed if key == (b"old",)] == [list(first), list(rest)]
+    assert {finding.session for finding in findings} == {(b"old",)}
+
+
 def test_a_slow_step_after_a_silence_is_found() -> None:
     """Wrong before: events that were doubted had no gap before them, also once they were believed.
 

@@ -57,11 +57,14 @@ class _Believed:
 class DoubtedEvents:
     """The doubted events since the last one that was not, in their order; few, see `StreamTime`."""
 
-    __slots__ = ("_engine", "_notes")
+    __slots__ = ("_engine", "_notes", "are_settled")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._notes: list[DoubtedEvent] = []
+        # False while they are looked at one by one. Sessions whose events were not looked at yet
+        # seem to be idle since the doubt began, so that none may be ended meanwhile.
+        self.are_settled = True
 
     def settle(
         self, keys: Sequence[SessionKey], event: Event, record: Any, findings: list[Finding]
@@ -87,6 +90,7 @@ class DoubtedEvents:
         engine = self._engine
         notes = self._notes
         self._notes = []
+        self.are_settled = False
         now = engine.time.clock
         if at_end:
             now = max([now, *(engine.time.clock_at(note.time_ns) for note in notes)])
@@ -125,6 +129,7 @@ class DoubtedEvents:
                 findings += engine.judging.make.deviations(session, odd, "early", now)
             so_far.seen = then
             so_far.last_ns = note.time_ns
+        self.are_settled = True
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it: notes on sessions that are still open."""
