@@ -41,12 +41,13 @@ setup(
     packages=[
         *find_packages(include=["fluent_krone*"]),
         "fluent_krone.export",
+        "fluent_krone.export.report",
         "fluent_krone.models",
     ],
     package_dir={"fluent_krone.export": "export", "fluent_krone.models": "models"},
     package_data={
         "fluent_krone": ["fluentd/*.rb", "page/*.css", "page/*.html", "page/*.js", "py.typed"],
-        "fluent_krone.export": ["*.css"],
+        "fluent_krone.export.report": ["*.css"],
         "fluent_krone.models": ["*/*"],
     },
     install_requires=[

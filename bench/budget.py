@@ -27,12 +27,12 @@ import checkout
 import numpy as np
 from labelled import Flags, LogKeys, authors_data, flat, outcome
 
-from export.baselines import BASELINES
 from export.calibrate import Calibration, calibrate
 from export.faults import STEP_KINDS, Injector
 from export.fit_witnesses import DENSITY, WHOLE, Forms, fit_witnesses
 from export.hierarchy import extract
 from export.plan_budget import PLANNED
+from export.report.baselines import BASELINES
 from export.traces import Trace
 from export.train import fit_density
 from fluent_krone.core.hierarchy import Hierarchy, Leaf

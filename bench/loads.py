@@ -184,7 +184,7 @@ def fitted(
 def send_until_acked(
     connection: socket.socket, frames: Iterable[bytes], most_in_flight: int
 ) -> None:
-    """Send frames, with so many chunks on their way at a time, until all are acked."""
+    """Send frames until all are acked, with at most `most_in_flight` chunks on their way."""
     decoder = ForwardDecoder()
     unacked = 0
     for frame in frames:

@@ -32,7 +32,7 @@ from fluent_krone.reading.records import RecordReader
 from fluent_krone.reading.templates import UNMATCHED, TemplateMatcher
 
 _STRUCTURED = "_2k.log_structured.csv"
-# The seed of which events are left out.
+# The seed that decides which events are left out.
 _SEED = 7
 
 

@@ -34,7 +34,7 @@ _ALERT_SESSIONS = 300
 def run_report(work: Work) -> None:
     """Write the report card, and say its figures in a few lines."""
     # Imported only here, so that the first stages start fast.
-    from . import report
+    from .report import card
 
     cut = read_cut(work)
     facts = work.read_json("sequences.json")
@@ -44,8 +44,8 @@ def run_report(work: Work) -> None:
         if abnormal is not None
     }
     with work.progress("report") as bar:
-        made = report.make_report(
-            report.ReportInput(
+        made = card.make_report(
+            card.ReportInput(
                 name=bundle_name(work.options),
                 source=source_of(work.options).name,
                 sessions=cut.sessions,
@@ -63,9 +63,9 @@ def run_report(work: Work) -> None:
                 on_progress=bar.show,
             )
         )
-    work.write("report.json", report.to_json(made))
-    work.write("report.html", report.render_html(made))
-    work.say(report.describe(made, work.said).rstrip())
+    work.write("report.json", card.to_json(made))
+    work.write("report.html", card.render_html(made))
+    work.say(card.describe(made, work.said).rstrip())
 
 
 def _alerts(work: Work, cut: Cut) -> list[dict[str, Any]]:

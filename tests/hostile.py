@@ -173,7 +173,7 @@ async def gigabyte_headers(port: int, scale: float) -> None:
 
 
 async def silent_crowd(port: int, scale: float) -> None:
-    """More connections than there is place for, none of which says a word."""
+    """More connections than are allowed, and none of them sends anything."""
     async with contextlib.AsyncExitStack() as crowd:
         for _ in range(round(1000 * scale)):
             await crowd.enter_async_context(_connected(port))

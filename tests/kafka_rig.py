@@ -81,7 +81,7 @@ class Rig:
         admin.create_topics([wanted])[topic].result(30)
 
     def add_partitions(self, count: int) -> None:
-        """Let the topic have so many partitions."""
+        """Let the topic have `count` partitions."""
         new: Any = importlib.import_module("confluent_kafka.admin")
         admin = new.AdminClient({"bootstrap.servers": self.broker.address, "log_level": 0})
         admin.create_partitions([new.NewPartitions(self.topic, count)])[self.topic].result(30)

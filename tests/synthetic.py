@@ -280,7 +280,7 @@ class Counts:
 def steady_training(
     minutes: int, first_ns: int = T0, keys: tuple[int, ...] = (OPEN, CLOSE)
 ) -> list[TrainingSession]:
-    """Three sessions in each of so many minutes, a step a second."""
+    """Three sessions a minute for `minutes` minutes, a step a second."""
     gaps_ns = (S,) * (len(keys) - 1)
     return [
         TrainingSession(

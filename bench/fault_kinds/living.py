@@ -282,7 +282,7 @@ def _moments(bench: Bench) -> Iterator[float]:
 
 
 async def _until_swapped(run: Run, shop: Shop, bundles: int) -> int:
-    """Send on until so many bundles were in use; returns how many the log names."""
+    """Send on until `bundles` bundles were in use; returns how many the log names."""
     deadline = time.monotonic() + _PATIENCE_S
     while not _is_armed(run) or (bundles > 1 and run.folder.previous is None):
         if time.monotonic() > deadline:

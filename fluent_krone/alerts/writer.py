@@ -21,7 +21,7 @@ _LONGEST_LIST = 280
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
 # their middle: the beginning says who speaks, and the end often holds the point, as in "… But it
 # does not belong to any file.". A line that no template describes is shown at more
-# length, because nobody knows where its point is.
+# length, because it is not known where its point is.
 _MAX_STEP = 170
 MAX_LINE = 300
 _MAX_CONTEXT = 100

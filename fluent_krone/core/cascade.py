@@ -77,7 +77,7 @@ class Clearing:
 
 
 def _few_patterns(abnormal: list[Seq]) -> list[Seq]:
-    """The Seqs as far as their patterns are compared: all, but in very long sessions."""
+    """The Seqs whose patterns are compared: all of them, except in very long sessions."""
     if len(abnormal) <= _MOST_PATTERNS:
         return abnormal
     patterns: set[tuple[str, tuple[int, ...]]] = set()

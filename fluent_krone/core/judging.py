@@ -1,4 +1,4 @@
-"""What is said of a session: at the few events that may be odd, and at its end."""
+"""What is reported about a session: at the few events that may be odd, and at its end."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Judging:
         findings: list[Finding],
         rare: bool,
     ) -> bool:
-        """Say what is to be said of the last event, and return whether it ends the session.
+        """Report what is odd about the last event, and return whether it ends the session.
 
         That may be an early verdict, deviations, and a new template. Unless it is `rare`, nothing
         in its record is odd.
@@ -114,7 +114,7 @@ class Judging:
         return self.is_full(session)
 
     def certain_gap(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
-        """The gap before event `at` of a session, as far as the times of the stream tell it.
+        """The gap before event `at` of a session, as exactly as the times of the stream tell it.
 
         `passed_ns` is the event time of an event that was passed over, 0 where none was.
         """
@@ -137,7 +137,7 @@ class Judging:
         may_go_on: bool = False,
         steps: Sequence[Deviation] = (),
     ) -> None:
-        """Say what is to be said of a session that ended at stream time `told_ns`.
+        """Report what is odd about a session that ended at stream time `told_ns`.
 
         It had no `sequence` alert yet. It `may_go_on` where it is judged before its time is over,
         as the log ends or memory is short. `steps` are deviations of its steps that were not told

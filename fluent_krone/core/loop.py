@@ -7,8 +7,8 @@ written out in it:
    the message's shape, and with them what is known of all events of that shape (`OddEvents`).
 2. Time: an event ahead of the watermark may move it, and one far behind may show that the stream
    has stepped back: `StreamTime.meet` is told of these, and of no others.
-3. Session: a session that is open, and that stream time has not passed the due time of, goes on.
-   Any other session is looked at, and ends or hangs (`Engine.find`).
+3. Session: an open session whose due time has not passed goes on. Any other session is looked at,
+   and ends or hangs (`Engine.find`).
 4. Step: the state knows the next state of a step that was seen before; this is `Tracker.step`
    without its call.
 5. Hardly any number that is made here is kept. Numbers that live as long as a session would lie

@@ -123,7 +123,7 @@ class OddEvents:
         return False
 
     def is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
-        """Whether a value deviates. What is no deviation is added to `fine`, as far as judged."""
+        """Whether a value deviates. The judged part of one that does not is added to `fine`."""
         assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         judged = self._steps.judged_part(log_key, slot, value)
         if judged in fine:
@@ -202,7 +202,7 @@ class OddEvents:
         return min(max(gap_ns, shortest_ns), longest_ns)
 
     def gap_behind(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
-        """The gap before event `at` of a session that had an event in it which is passed over.
+        """The gap before event `at` of a session, within which an event was passed over.
 
         Training knows the gap without the new step, and so not how long that one takes. A gap that
         is too long as a whole is therefore judged from the new step on.
@@ -213,10 +213,10 @@ class OddEvents:
         return min(gap_ns, max(since_ns, self.usual_gap(session.keys[: at + 1], gap_ns)))
 
     def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
-        """The gap before event `at` of a session, as far as the times of the stream tell it.
+        """The gap before event `at` of a session, as exactly as the times of the stream tell it.
 
-        Where they are not as fine as those of training, a gap that is usual may lie so near that
-        nobody can tell them apart: then it is that one.
+        Where they are less exact than those of training, the gap may be indistinguishable from the
+        nearest usual one, which is then returned.
         """
         off_ns = uncertain_ns(self._steps, *session.times[max(at - 1, 0) : at + 1])
         if not off_ns:
@@ -261,8 +261,8 @@ class OddEvents:
     def overdue(
         self, ends: Sequence[Deviation], session: Session, now: int
     ) -> tuple[Deviation, ...]:
-        """Of what is odd about the end of a session that may go on: what is so nevertheless, as the
-        next step should have come by the stream time `now`."""
+        """What is odd about the end of a session that may still go on: those of `ends` whose next
+        step should have come by the stream time `now`."""
         assert self._steps is not None, "BUG: nothing is odd without a step judge"
         waited_ns = now - session.seen - uncertain_ns(self._steps, session.last_ns)
         unusual = self._steps.wait_score(session.keys, waited_ns)

@@ -69,8 +69,8 @@ class SessionSettings:
 # Stands for the level of a session's lines where not all of them have the same.
 SEVERAL_LEVELS = -1
 
-# Nothing was said of the session as a whole; it had its alert; or that alert was silenced since a
-# person marked as normal what had been seen by then, and the session is judged again at its end.
+# Nothing was reported about the session as a whole; it had its alert; or that alert was silenced,
+# because a person had marked as normal what had been seen by then: it is judged again at its end.
 NOT_ALERTED = 0
 ALERTED = 1
 SILENCED = 2
@@ -218,8 +218,8 @@ class Sessionizer:
         self._starts: Any = LRU(remembered)
         # Sessions that were ended to make room.
         self.over_cap = 0
-        # Open sessions of which something was reported without an event of theirs, since somebody
-        # took them to save them.
+        # Open sessions about which something was reported without an event of theirs, since they
+        # were last taken to be saved.
         self.touched: list[Session] = []
         # What `Session.alarm` begins with: with 0 no session is ever put into the heap.
         self.first_alarm = 0

@@ -24,8 +24,8 @@ _NS = 1_000_000_000
 _SHORTEST = 3
 # Seqs of one session that are measured; a session of thousands of events has too many.
 _MOST = 50
-# Seqs of which it is remembered what is known of them, some 300 bytes each, and the events of the
-# longest of these. Longer ones hardly come twice, and neither do whole sessions.
+# Seqs whose durations are remembered, some 300 bytes each, and how many events these have at most:
+# longer ones hardly come twice, and neither do whole sessions.
 _MOST_KNOWN = 20_000
 _LONGEST_KNOWN = 16
 

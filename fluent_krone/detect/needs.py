@@ -27,9 +27,9 @@ OCCURRENCES = 5
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A normal session with so many of a step has `other` at least `least` times.
+    """A normal session with a certain number of a step has `other` at least `least` times.
 
-    `sessions` normal sessions have that many of the step, and `other` no more often than it must
+    `sessions` normal sessions have that number of the step, and `other` no more often than it must
     be; those that have it more often count as well where it need only be there.
     """
 
@@ -66,7 +66,7 @@ class Needs:
         }
 
     def lacking(self, times: Mapping[int, int]) -> Need | None:
-        """The need with the most sessions that steps which come so many `times` do not meet."""
+        """The need with the most sessions that is not met; `times` are the counts of steps."""
         found: Need | None = None
         for step, number in times.items():
             for needs in self._ranked.get(step, ())[:number]:

@@ -27,18 +27,18 @@ OCCURRENCES = 5
 # its order before.
 REACH = 256
 
-# For so many rules, each step that they name is counted by itself. Every new state of a session
-# asks, and counting all steps costs as much as that for some ten of them.
+# Up to this many rules, each step that they name is counted by itself. Every new state of a session
+# asks, and to count all steps at once costs as much as to count some ten of them.
 _FEW_RULES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Before an occurrence of a step, at most so many of `other` came in `sessions` sessions.
+    """Before an occurrence of a step, `other` came at most `most` times in `sessions` sessions.
 
-    So many came before it in each of these sessions, and more of them later, so that they could
-    have broken the rule. Where `other` is the step itself, no session had that occurrence, though
-    `sessions` had the one before it.
+    In each of these sessions it came that often before it, and again later, so that the session
+    could have broken the rule. Where `other` is the step itself, no session had that occurrence,
+    though `sessions` had the one before it.
     """
 
     other: int

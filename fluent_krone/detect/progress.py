@@ -4,8 +4,8 @@ The next step depends on what is done already more than on the order in which it
 three replicas are received the block is closed, whichever came first. So a session is taken once
 for how often each step has come so far, and once for which steps have come at all (multiset and set
 abstraction: van der Aalst et al., "Process mining: a two-step approach to balance between
-underfitting and overfitting", 2010). Where normal sessions repeat steps, hardly one is ever exactly
-as far as another one was, and still some steps never come before others were done.
+underfitting and overfitting", 2010). Where normal sessions repeat steps, hardly two ever have
+exactly the same counts, and still some steps never come before others were done.
 
 A step that training never had there counts as much as there were chances: the logarithm of how many
 sessions came as far, or of how often the step came at all, whichever is fewer. The end of a session
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 # Events of a session that are looked at: this bounds the work.
 REACH = 256
-# What is so far in fewer sessions of training says nothing of what may follow.
+# What fewer sessions of training had come to says nothing of what may follow.
 _RAREST = 3
 # How much it counts that a step never came after the same steps, each as often, beside that it
 # never came after the same steps, however often. Fewer normal sessions are new in the former; with
@@ -69,7 +69,7 @@ class Progress:
         self._totals = [{so_far: sum(a.values()) for so_far, a in way.items()} for way in ways]
         self._after_set = ways[0].get
         self._after_all = ways[1].get
-        # How often each step came in training, as far as sessions were looked at.
+        # How often each step came in training, within the first `REACH` events of sessions.
         self._seen: Counter[int] = Counter()
         for after in ways[0].values():
             self._seen.update(after)

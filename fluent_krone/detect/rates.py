@@ -47,7 +47,7 @@ _SHORTEST = 5
 @dataclass(frozen=True, slots=True)
 class Silences:
     """The `count` longest silences of training, in usual events that were missing: all of them were
-    longer than `start`, by `scale` in the mean, of which the very longest has no say."""
+    longer than `start`, by `scale` on average, for which the very longest does not count."""
 
     count: int
     start: float
@@ -135,7 +135,7 @@ class Rates:
         return found
 
     def _rates_of_rare(self) -> dict[int, tuple[float, ...]]:
-        """For each number of events, the rates of the rare nodes that have so many: the same at all
+        """For each number of events, the rates of rare nodes with that many events: the same at all
         hours, and not known at those that training does not have."""
         return {
             events: tuple(

@@ -21,9 +21,9 @@ _Name = TypeVar("_Name", bound=Hashable)
 _EXTREMES = 10
 # … though never more than this share of all of them.
 _EXTREME_SHARE = 0.1
-# Of these, the share at the very end of which nothing is taken but that they lie there.
+# The share of these at the very end that count only as lying there, whatever their size.
 _OUTLIER_SHARE = 0.2
-# A tail that nothing is known of but its scale: as if that had been estimated from infinitely many.
+# For a tail of which only the scale is known: as if it had been estimated from infinitely many.
 CERTAIN = math.inf
 # Distances that are none: a bundle keeps where a tail begins to six decimals, and a number just
 # there was in training.

@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-# A path or the like, with a last name; and the digits that what stands before it may have. More are
-# a date or an id, of which tomorrow has another one.
+# A path or the like, with a last name; and how many digits what stands before it may have. More are
+# a date or an id, which will be another one tomorrow.
 _TAIL = re.compile(rb"[A-Za-z][^/@]*[/@]")
 _DIGITS = re.compile(rb"[0-9]+")
 _MOST_IN_PLACE = 2
@@ -54,8 +54,8 @@ _DENSE = 2
 _LEAST_CODE, _CODES_WITHIN = 100, 0.1
 # … unless they leave none out of a row of this many.
 _FEWEST_IN_ROW = 5
-# So few numbers of which each came so often are no quantity where they leave some out: a quantity
-# would have had these as well.
+# At most this many numbers, each of which came at least this often, are no quantity where they
+# leave some out: a quantity would have had these as well.
 _MOST_CODES, _OFTEN = 8, 20
 
 

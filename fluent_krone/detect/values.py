@@ -36,9 +36,9 @@ class KnownSet:
 
     known: frozenset[str]
     surprise: float
-    # Whether the values are addresses with a port, of which only the address is judged …
+    # Whether the values are addresses with a port: then only the address is judged …
     has_ports: bool = False
-    # … or paths and the like, of which only what stands before the last name is.
+    # … or paths and the like: then only what stands before the last name is.
     has_tails: bool = False
 
     def score_name(self, value: bytes) -> ScoreName:

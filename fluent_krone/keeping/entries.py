@@ -1,4 +1,4 @@
-"""Fields added to a packed record, of which every other byte stays as it came.
+"""Fields added to a packed record, whose other bytes all stay as they came.
 
 An entry is `[time, record]`, or `[[time, metadata], record]` as Fluent Bit sends it. What goes out
 is always `[time, record]`, which every receiver reads. The record is a map: its header gets a

@@ -31,7 +31,7 @@ NO_EVENT = -1
 _FRAME_BYTES = 2**19
 # Sessions whose field is remembered: each has many records.
 _MOST_SESSIONS = 20_000
-# Packs fields: their number, and their bytes, of which several can be joined.
+# Packs fields: their number, and their bytes; those of several calls can be joined.
 PackFields = Callable[[Mapping[str, Any]], tuple[int, bytes]]
 # What was read in a record: its log key, and its sessions.
 Noted = tuple[int, Sequence[SessionKey]]

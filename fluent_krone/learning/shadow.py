@@ -1,4 +1,4 @@
-"""What a candidate would have said of the last day, beside the bundle in use.
+"""What a candidate would have reported about the last day, beside the bundle in use.
 
 Both judge what was recorded of the last day. Sessions that were held out of the training tell how
 many false alarms to expect. Faults are injected into copies of them: records are left out, doubled,

@@ -74,7 +74,7 @@ class Rig:
         writer.close()
 
     async def alerts(self, count: int) -> list[dict[str, Any]]:
-        """The sequence alerts, once there are so many."""
+        """The sequence alerts, once there are `count` of them."""
         async with asyncio.timeout(30):
             while len(found := self.sequences()) < count:
                 self.receiver.arrival.clear()

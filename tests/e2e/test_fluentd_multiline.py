@@ -55,7 +55,7 @@ _FAILED = ("Ship send", "SEVERE", "no label for {}" + _TRACE)
 
 
 def orders(count: int, began: int, wrong: int = 0) -> str:
-    """A log of `java.util.logging`; every so-manieth order fails at its last step."""
+    """A log of `java.util.logging`; one in `wrong` orders fails at its last step."""
     rng = random.Random(began)
     events = []
     for number in range(count):

@@ -55,7 +55,7 @@ _WRONG = ("order {} placed", "robot lost {} in aisle 7", "robot lost {} in aisle
 
 
 def orders(count: int, began: int, wrong: int = 0) -> list[str]:
-    """Lines of a log; every so-manieth order goes wrong."""
+    """Lines of a log; one in `wrong` orders goes wrong."""
     rng = random.Random(began)
     lines = []
     for number in range(count):

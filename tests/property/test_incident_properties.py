@@ -29,7 +29,7 @@ events = st.builds(
 
 
 def records(steps: Sequence[tuple[str, int, int]]) -> list[tuple[int | None, Any]]:
-    """Events one after the other, each so many seconds after the one before."""
+    """Events one after the other, each some seconds after the one before."""
     at_s = 0
     found = []
     for key, log_key, step in steps:

@@ -100,7 +100,7 @@ def test_the_last_host_that_still_writes_is_followed_in_the_end(hosts: int) -> N
 
 
 def test_without_hosts_a_run_of_events_is_believed() -> None:
-    """There is one source as far as anybody can tell."""
+    """Nothing tells sources apart, so there is one."""
     engine = lift_engine()
     before = [event("ride", GOING, i / 10) for i in range(40)]
     after = [event("ride", GOING, 1000 + i / 10) for i in range(16)]

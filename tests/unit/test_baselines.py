@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export.baselines import BASELINES, LogKeys, bag_of_keys, exact_sequence, pca, unseen_key
+from export.report.baselines import BASELINES, LogKeys, bag_of_keys, exact_sequence, pca, unseen_key
 
 TRAIN: list[LogKeys] = [(0, 1, 2), (0, 1, 1, 2), (0, 2)]
 

@@ -125,14 +125,14 @@ def test_sessions_whose_order_stands_apart_are_left_out_with_those_of_other_faul
     assert calibrate.calibrate([*mixed[:5], severe, *mixed[6:]], tree()).left_out == tuple(
         sorted(shuffled | {5})
     )
-    # Alone it is an outlier, of which nobody can say whether it is a fault.
+    # Alone it is an outlier, and nobody can say whether it is a fault.
     clean = [Trace(keys, levels=(3,) * len(keys)) for keys in rides(1000)]
     clean[5] = severe
     assert calibrate.calibrate(clean, tree()).left_out == ()
 
 
 def shuffled_every(step: int) -> list[tuple[int, ...]]:
-    """A thousand rides; every so many have their steps in any order."""
+    """A thousand rides; one in `step` has its steps in any order."""
     rng = random.Random(2)
     mixed = rides(1000)
     for number in range(0, 1000, step):
@@ -141,7 +141,7 @@ def shuffled_every(step: int) -> list[tuple[int, ...]]:
 
 
 def test_a_few_odd_sessions_stay_where_labels_call_them_normal() -> None:
-    """Wrong before: labelled normals of which one in 400 was rare were left out, and each later one
+    """Wrong before: labelled normals were left out where one in 400 was rare, and each later one
     of them was flagged."""
     few = shuffled_every(125)
     assert len(calibrate.calibrate(few, tree(), faults=5).left_out) == 8

@@ -190,7 +190,7 @@ def test_lines_of_a_slow_stream_wait_longer_once_they_have_spread() -> None:
 
 
 def with_odd_ones(every: int, count: int) -> list[tuple[str, Sequence[int]]]:
-    """Rides of which every so many-th has a line that nobody knows."""
+    """Rides, one in `every` of which has a line that the bundle does not know."""
     odd = (OPEN, OPENED, WEIGHED, CLOSE)
     return [(f"r{n}", odd if n % every == every - 1 else BEFORE) for n in range(count)]
 
@@ -419,13 +419,13 @@ def test_a_held_session_that_is_normal_as_a_whole_tells_what_is_odd_about_its_st
     findings = fed(engine, many(DEPLOYED, 20), 0)
     slow = ride("slow", DEPLOYED, 300)
     slow[-1] = event("slow", CLOSE, 345)
-    # Another new line, of which nobody knows yet, holds the session.
+    # Another new line, which is not identified yet, holds the session.
     slow.insert(2, (slow[1][0], {b"message": b"gate: a bell rings 3 times", b"ride": b"slow"}))
     findings += engine.feed("app", slow, NOW) + engine.finish()
     assert [one.direction for one in findings if one.kind == "deviation" for one in one.deviations]
 
 
-# A ride with a new step, of which training knows the time between the steps around it only.
+# A ride with a new step: training knows only the time between the steps around it.
 ADDED = (OPEN, OPENED, GOING, WEIGHED, ARRIVED, CLOSE)
 
 
@@ -440,7 +440,7 @@ def slow(findings: Iterable[Finding]) -> list[bytes]:
 
 
 def added(name: str, at_s: float, steps_s: Sequence[float]) -> list[Any]:
-    """A ride with a new step, whose lines come after so many seconds."""
+    """A ride with a new step; `steps_s` are the seconds after which its lines come."""
     return [event(name, key, at_s + after) for key, after in zip(ADDED, steps_s, strict=True)]
 
 

@@ -36,7 +36,7 @@ def alert(number: int, at_s: int, **fields: Any) -> Alert:
 
 
 def noted(history: History, *alerts: Alert) -> Incidents:
-    """Incidents of these alerts, of which the history heard."""
+    """Incidents of these alerts, which the history was told."""
     incidents = Incidents(900.0)
     for one in alerts:
         joined = incidents.join(one, one.time_ns)

@@ -144,7 +144,7 @@ def test_the_context_survives_a_kill(lift: Bundle, store_path: str) -> None:
 def test_the_levels_of_lines_survive_kills_at_any_place(
     lift: Bundle, store_path: str, first: int
 ) -> None:
-    """A session is saved in parts, of which each has the levels of its own lines."""
+    """A session is saved in parts, and each has the levels of its own lines."""
 
     keys = (OPEN, OPENED, STUCK, GOING)
 

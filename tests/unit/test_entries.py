@@ -1,4 +1,4 @@
-"""Fields are added to packed records, of which all else stays as it came."""
+"""Fields are added to packed records, and all else stays as it came."""
 
 from __future__ import annotations
 

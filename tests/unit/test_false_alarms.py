@@ -181,11 +181,11 @@ def test_a_threshold_above_all_held_out_sessions_has_a_price() -> None:
 
 
 def test_what_few_sessions_let_expect_is_told_with_its_bounds() -> None:
-    """Of many trainings, about four in five flag as many later sessions as is told."""
+    """About four in five of many trainings flag a number of later sessions within the bounds."""
     within = []
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        # Of 1,000 sessions, four hold thresholds: as many later ones lie beyond as is chance.
+        # Four of 1,000 sessions set thresholds: how many later ones lie beyond is chance.
         share = sum(1 - max(rng.random(1_000)) for _ in range(4))
         least, most = bounds_of(0.004, 1_000)
         within.append(least <= share <= most)

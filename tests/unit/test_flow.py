@@ -37,7 +37,7 @@ from fluent_krone.detect.rates import Rates, in_tree, rates_from_json, rates_to_
 from fluent_krone.types import Finding
 
 MINUTE = 60
-# The first whole window after T0 begins so many seconds after it.
+# Seconds after T0 at which the first whole window begins.
 WHOLE = (WINDOW_NS - T0 % WINDOW_NS) // S
 
 
@@ -139,7 +139,7 @@ def rare_steps(minutes: list[float]) -> list[TrainingSession]:
 def with_rare_steps(
     nodes: Any, stuck: dict[int, int], minutes: int = 100, busy: range = range(0)
 ) -> list[Finding]:
-    """What is found in a usual stream that has so many rare steps in some minutes of an hour on.
+    """What is found in a usual stream; `stuck` says how many rare steps come in which minute.
 
     In `busy` minutes it has forty times as many executions.
     """

@@ -262,7 +262,7 @@ def test_a_mark_on_a_rare_combination_of_usual_steps_holds_for_others(knowledge:
     assert verdict(knowledge, rare("review", 23.0)) is None
     assert verdict(knowledge, rare("review", 2.0, "nested_counts")) is None
     assert verdict(knowledge, rare("review", 21.0), deviation("missing")) is None
-    # What is marked itself holds as far as it always does.
+    # A mark on the alert itself has no such limit.
     assert verdict(knowledge, rare("coupon", 99.0)) == "normal"
     marks.unmark(marks.targets("c", "deviation"))
     assert verdict(knowledge, rare("review", 21.0)) is None
@@ -279,7 +279,7 @@ def test_what_is_abnormal_teaches_nothing_of_others(knowledge: Knowledge) -> Non
 
 
 def slow(name: str, times: float) -> dict[str, Any]:
-    """A step that took so many times as long as usual at most."""
+    """A step that took `times` times as long as is usual at most."""
     taught = {"what": "slow", "size": times}
     return deviation(name, 9.0, witness="time", direction="slow", teaches=taught)
 

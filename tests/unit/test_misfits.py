@@ -17,7 +17,7 @@ RARE, LONG, OWN_STEP, NEW_VALUE = 100, 200, 300, 400
 
 
 def scores(apart: int) -> dict[str, np.ndarray]:
-    """Of a log in which so many sessions stand apart by their order."""
+    """The scores of a log in which `apart` sessions stand apart by their order."""
     names = ("density", "counts", "order.session", "order.recent", "time.seq", "unseen", "values")
     normal = {name: np.zeros(SIZE) for name in names}
     normal["order.session"][:apart] = 30.0

@@ -53,7 +53,7 @@ def test_all_files_are_installed_inside_the_package(installed: Path) -> None:
         *(
             "fluent_krone/models/hdfs/manifest.json",
             "fluent_krone/export/cli.py",
-            "fluent_krone/export/page.css",
+            "fluent_krone/export/report/page.css",
         ),
     } <= ours
     assert {

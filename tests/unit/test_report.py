@@ -17,11 +17,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export import report_measure
-from export.baselines import BASELINES
 from export.calibrate import Calibration
-from export.report import FittedDetector, ReportInput, describe, make_report, render_html, to_json
-from export.report_measure import fit_judge
+from export.report import measure
+from export.report.baselines import BASELINES
+from export.report.card import (
+    FittedDetector,
+    ReportInput,
+    describe,
+    make_report,
+    render_html,
+    to_json,
+)
+from export.report.measure import fit_judge
 from export.sequences import TrainingSession
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import SessionSettings
@@ -291,7 +298,7 @@ def test_sessions_without_times_are_split_at_random_and_it_is_said() -> None:
 
 
 def test_large_logs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_measure, "MOST_SESSIONS", 100)
+    monkeypatch.setattr(measure, "MOST_SESSIONS", 100)
     report = make_report(given(rides(300)))
     assert (report["holdout"]["fitted"], report["holdout"]["normal"]) == (80, 20)
     assert report["holdout"]["sampled_from"] == 300

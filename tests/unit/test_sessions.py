@@ -14,7 +14,7 @@ MINUTE = -(-T0 // (60 * S)) * 60 * S  # the first full one from T0 on
 
 
 class Timeline:
-    """Feeds an engine events at so many seconds after the full minute, and remembers what ended."""
+    """Feeds an engine events at given seconds after the full minute, and remembers what ended."""
 
     def __init__(self, max_sessions: int = 100, **settings: Any) -> None:
         limits = make_limits(max_sessions=max_sessions)

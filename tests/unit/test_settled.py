@@ -1,4 +1,4 @@
-"""A session of which all was told costs no more than its events, and still ends as any other."""
+"""A session about which everything was reported costs no more than its events, and still ends."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_a_first_zero_is_the_next_number_where_numbers_thin_out_towards_it() -> 
 
 
 def test_small_numbers_that_leave_some_out_are_codes() -> None:
-    """Wrong before: 6 was a quantity like 0, 3 and 4, of which none is missing in between."""
+    """Wrong before: 6 was a quantity like 0, 3 and 4, as if none were missing in between."""
     rng = random.Random(3)
     orders = learnt([b"%d" % rng.choice((0, 0, 0, 3, 3, 4)) for _ in range(1_000)])
     assert orders.worst_of((4,), ((b"6",),))["values"] > 5

@@ -156,7 +156,7 @@ class Changes:
             self.is_dirty = True
 
     def may_stand_for(self, log_key: int) -> Collection[int]:
-        """The log keys of the bundle that a new step may stand for, of which nobody knows yet."""
+        """The log keys of the bundle that a new step may stand for while it is not identified."""
         return self._places.may_stand_for(self._number(log_key))
 
     # --- sessions ----------------------------------------------------------------------------
@@ -311,7 +311,7 @@ class Changes:
     # --- within ------------------------------------------------------------------------------
 
     def _touch(self) -> None:
-        """Steps or changes are others than before."""
+        """Steps or changes have changed."""
         self.is_dirty = True
         self._places.forget()
         self._due_ns = None

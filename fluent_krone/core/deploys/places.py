@@ -122,7 +122,7 @@ class Places:
     def is_reworded(self, step: NewStep) -> bool:
         """Whether a step that waits is an old one but for one plain word, and stands in its place.
 
-        That is so as far as its places are known, and every order of training counts.
+        Only the places that are known so far count, in any order that training had.
         """
         old = self.replacing.wording.says_otherwise(self._forms.text(step.number))
         return old is not None and old in self.may_stand_for(step.number)
@@ -132,7 +132,7 @@ class Places:
         return self.replacing.wording.is_other_status(self._forms.text(step.number))
 
     def forget(self) -> None:
-        """Steps are others than before: forget runs in which none is undecided any more."""
+        """Steps have changed: forget runs in which none is undecided any more."""
         self._meant = None
         self._may_stand_for.clear()
         for run in list(self._runs):

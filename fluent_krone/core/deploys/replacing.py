@@ -89,9 +89,9 @@ _Lacks = Callable[[int], float | None]
 class Replacing:
     """Finds what new steps stand for.
 
-    `normal` are the log keys of normal sessions, of which a bundle has some only: one of all that
-    have the same steps in another order. So `rows` gives all three steps that training had in a
-    row, with `START` and `END`; without it, they are those of `normal`.
+    `normal` are the log keys of normal sessions. A bundle holds only some of them: one for all that
+    have the same steps in another order. So `rows` gives every three steps that training had in a
+    row, with `START` and `END`; without it, those of `normal` are taken.
     """
 
     def __init__(

@@ -1,12 +1,12 @@
-"""Sessions with steps that nobody knows yet: how they run, wait, and are judged in the end.
+"""Sessions with steps that are not identified yet: how they run, wait, and are judged in the end.
 
 How a session fares whose message matches no template:
 
 1. `Changes` says what the message is. An old step under a new name goes on as the old one would.
 2. A step that a change added is passed over: the session lives on by it, and nothing else.
-3. A step of which it is not known yet gets a log key behind those of the bundle, and the session
-   leads to the tracker's state `waiting`. Only values and levels are judged there, since what
-   comes before and after depends on what the new step is.
+3. A step that is not identified yet gets a log key behind those of the bundle, and the session goes
+   to the tracker's state `waiting`. Only values and levels are judged there, since what comes
+   before and after depends on what the new step is.
 4. When such a session ends, it is *held* until all its new steps are known, at most for as long as
    these wait (`HeldSessions`). It is then read again with what they stand for, and judged as any
    other (`Rejudging`).
@@ -185,7 +185,7 @@ class Settling:
         if session.due < min(session.alarm, end):
             engine.hanging.set_alarm(session, session.due)
         session.passed_ns = time_ns
-        # Its fields are others than those saved, though it has no further step.
+        # Its fields differ from those that were saved, though it has no further step.
         engine.journal.save_again([session])
         return session
 

@@ -4,11 +4,12 @@ A change begins where one new step is in many sessions, or where many sessions h
 share some of them, or at the first new step under a version label that is as new as itself. Many
 means a good part of the sessions that begin meanwhile: a fault that writes a line of its own in one
 or two of a hundred sessions is no change.
-While it is open, further new steps join it as they come. A step that is an old one but for one word
-may have a wrong value instead, and one that was found to be odd is known not to spread: both join
-only once they do. Two sessions are enough of one that has another plain word than the old step and
-stands in its place. One that has another status is never part of a change, however many
-sessions fail with it.
+
+While it is open, further new steps join it as they come. A step that differs from an old one in one
+word may just have a wrong value, and one that was found to be odd is known not to spread: both join
+only once several sessions have them. Two sessions are enough where a plain word differs and the
+step stands in the place of the old one. A step that differs in its status is never part of a
+change, however many sessions fail with it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _SPREAD = 3
 # One in twenty is in nine of ten streams within 2,000 sessions, one in forty in one of a hundred.
 _MANY = ((5, 10), (8, 40), (12, 120), (20, 300))
 _MOST_CARRIERS = max(sessions for sessions, _ in _MANY)
-# How often one of these sessions must have a step of another one. A stream that has odd lines once
-# in a while has some in several sessions soon, but they have nothing in common.
+# How often one of these sessions must have a step of another one. A stream that has odd lines
+# occasionally soon has some in several sessions, but they have nothing in common.
 _ENOUGH_SHARED = 2
 # Sessions with a step that is most likely an old one in other words, while a change is open: the
 # others that came with it are evidence, too. One alone may still be one odd customer.
 _SPREAD_OF_REWORDED = 2
-# They must come within this much stream time in ns, or a line that comes once in a while would be a
+# They must come within this much stream time, in ns: a line that comes only occasionally is no
 # change.
 _WITHIN_NS = 3600 * 10**9
 

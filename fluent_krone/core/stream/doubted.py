@@ -42,8 +42,8 @@ class DoubtedEvent:
 
 @dataclass(slots=True)
 class _Believed:
-    """A session as far as its doubted events are believed: stream time and event time of the last
-    one, or of the event before the first one.
+    """What is known of a session once some of its doubted events are believed: stream time and
+    event time of the last of these, or of the event before the first one.
 
     `session` is the one that was doubted, or what was cut off at its event number `cut_at`.
     """

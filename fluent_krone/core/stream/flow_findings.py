@@ -32,9 +32,9 @@ class FlowNode:
 
     `level` is `stream` for the starts of sessions, which have no `log_keys`; `log_key` is a leaf
     that stands for the node. `rates` are events in a window, for each hour of the day or of the
-    week; a negative one means that nobody knows. `most_missing` is how many usual events may be
-    missing in a run of empty windows, infinite where no silence counts, `most_windows` how long a
-    run may be at least. `highest` is the largest ln((count + 1) / (usual + 1)) for each of
+    week; a negative one is unknown. `most_missing` is how many usual events may be missing in a run
+    of empty windows, infinite where no silence counts, and fewer windows than `most_windows` are
+    never a silence. `highest` is the largest ln((count + 1) / (usual + 1)) for each of
     `SCALES`. `p_value` is the share of windows that are further from usual than any of training.
     """
 
@@ -58,8 +58,8 @@ class FlowNode:
 class Hour:
     """What is usual in the windows of an hour, for each node.
 
-    `usual` are the events of a window, negative where nobody knows. `fewest` has a row for each of
-    `SCALES`: no smaller count is a burst, and larger ones have to be looked at.
+    `usual` are the events of a window, negative where they are unknown. `fewest` has a row for each
+    of `SCALES`: no smaller count is a burst, and larger ones have to be looked at.
     """
 
     usual: Sequence[float]

@@ -8,9 +8,9 @@ from typing import Any
 from fluent_krone.core.listing import listed, numbered
 from fluent_krone.detect.fault_words import FAULTS
 
-from .held_out import bounds_of
+from ..held_out import bounds_of
+from .input import ReportInput, training_sessions
 from .page_parts import percent, ratio
-from .report_input import ReportInput, training_sessions
 
 # With fewer normal sessions to fit on, rare but normal sequences are likely to be missing.
 _FEW_FITTED = 500

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.budget import DECIMALS
 
+from ..calibrate import FAULTS, calibrate
+from ..faults import STEP_KINDS, Injector
+from ..fit_witnesses import DENSITY, Forms, fit_witnesses
+from ..traces import Trace
+from ..train import fit_density
 from .baselines import BASELINES, Flags, Floats, LogKeys, Rule
-from .calibrate import FAULTS, calibrate
-from .faults import STEP_KINDS, Injector
-from .fit_witnesses import DENSITY, Forms, fit_witnesses
-from .report_input import Execution, FittedDetector, ReportInput, has_times
-from .traces import Trace
-from .train import fit_density
+from .input import Execution, FittedDetector, ReportInput, has_times
 
 # The name of the judged bundle in tables.
 OURS = "this bundle"

@@ -11,9 +11,9 @@ from fluent_krone.core.hierarchy import Leaf
 from fluent_krone.core.sessions import SessionSettings
 from fluent_krone.reading.records import InputSettings, SessionKey, key_text
 
+from ..calibrate import Calibration
+from ..sequences import NEVER_NS, TrainingSession
 from .baselines import Flags, Floats, LogKeys
-from .calibrate import Calibration
-from .sequences import NEVER_NS, TrainingSession
 
 # Eleven days after 1970, in nanoseconds. A `first_ns` below it is a position in the input instead
 # of a time, because no log is that old.

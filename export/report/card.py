@@ -1,9 +1,9 @@
 """The report card of a bundle, as plain JSON.
 
 `render_html` makes a page of it, and `describe` a few lines for a terminal. Its figures are
-measured (`report_measure`) on sessions that the judged model was not fitted on, next to
+measured (`measure.py`) on sessions that the judged model was not fitted on, next to
 trivial baselines on the same split. Labels are optional. Without them the report has false alarms
-and injected faults only, and says so (`report_words`).
+and injected faults only, and says so (`words.py`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from fluent_krone.core.failures import severity
 from fluent_krone.core.hierarchy import Leaf, is_none
 from fluent_krone.detect.bundle import key_hash
 
-from .calibrate import Calibration
-from .facets import REST
-from .page import render_html
-from .report_input import (
+from ..calibrate import Calibration
+from ..facets import REST
+from .input import (
     Execution,
     FittedDetector,
     ReportInput,
@@ -34,8 +33,9 @@ from .report_input import (
     has_times,
     training_sessions,
 )
-from .report_measure import measure, split_sessions
-from .report_words import describe, warnings_of
+from .measure import measure, split_sessions
+from .page import render_html
+from .words import describe, warnings_of
 
 __all__ = ["FittedDetector", "ReportInput", "describe", "make_report", "render_html", "to_json"]
 

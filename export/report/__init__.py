@@ -1,0 +1,1 @@
+"""The report card of a bundle: its figures, its warnings, and its page."""
