@@ -91,7 +91,7 @@ class ShopTally:
     count: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     step_right: Counter[str] = field(default_factory=Counter)
-    # Found before the session's end: what hangs is to be told while it hangs.
+    # Found before the session's end: what hangs is to be reported while it hangs.
     early: Counter[str] = field(default_factory=Counter)
     normals: int = 0
     false_alarms: int = 0

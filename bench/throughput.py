@@ -162,7 +162,7 @@ def throughput(
             way = whole_way(frames, bundle, f"{folder}/krone.db", config)
             *timing, alerts_stored = asyncio.run(way)
         stored.append(timing)
-        # Without a store, the ends of incidents are told when the service stops.
+        # Without a store, the ends of incidents are reported when the service stops.
         assert alerts == alerts_stored or alerts_as != "session"
     pairs = list(zip(base, whole, strict=True))
     with_store = list(zip(whole, stored, strict=True))
@@ -278,8 +278,8 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
 async def latency(bundle: Bundle, store: str | None = None) -> dict[str, float]:
     """Milliseconds from a record's send to its alert, in an idle stream, over the TCP input."""
     sink = Collector()
-    # Each alert for itself and at once: those of one incident would be told once, a new template
-    # when it is known not to be a step of a change, and the bench would await what never comes.
+    # Each alert by itself and at once: those of one incident would be one event, a new template would
+    # wait until it is known not to be a step of a change, and the bench would await what never comes.
     config = Config(store=store, alerts="session", change_settle=0)
     service = open_service(bundle, sink, config)
     await service.start()

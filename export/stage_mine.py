@@ -64,7 +64,7 @@ def run_mine(work: Work) -> None:
 def _without_values(
     work: Work, rows: Rows, kept: KeptEvents, settings: InputSettings, records: int
 ) -> list[dict[str, Any]]:
-    """The templates, those that differ in a value alone as one; it is said which."""
+    """The templates; those that differ only in a value become one, which is printed."""
     matcher = TemplateMatcher([row["template"] for row in rows], wide=[r["wide"] for r in rows])
     sessions: dict[SessionKey, list[tuple[int, int]]] = {}
     with work.progress("compare templates", records) as bar:

@@ -1,4 +1,4 @@
-"""What may happen to a broker and to a topic: told in the log, and nothing is lost by it."""
+"""What may happen to a broker and to a topic: it is logged, and nothing is lost by it."""
 
 from __future__ import annotations
 

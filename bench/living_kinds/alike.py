@@ -76,7 +76,7 @@ def _cell(cell: Cell) -> dict[str, int]:
     found = set().union(*joined.values()) if joined else set()
     # An incident that has only one of them is about something else in it.
     joined = {name: sessions for name, sessions in joined.items() if len(sessions) > 1}
-    # What the last event of each incident told.
+    # What the last event of each incident said.
     told = sum(counts.get(name, [0])[-1] for name in joined)
     return {
         "found": len(found),

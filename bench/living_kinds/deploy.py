@@ -1,4 +1,4 @@
-"""A deploy that renames five steps of the shop and adds ten: what is told in the hour after it."""
+"""A deploy that renames five steps of the shop and adds ten: the alerts in the hour after it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ENOUGH_FOUND = 25
 _REMOVED = "token.verified"
 # Alerts in the hour after it, as a share of the sessions that lack the step.
 _FEW = 0.5
-# An error that nobody saw before, and within which time of stream it must be told.
+# An error that nobody saw before, and the stream time within which it must be reported.
 _TOLD_WITHIN_MS = 60_000
 _ERROR = "pool of connections exhausted, 0 of 20 are free"
 

@@ -70,7 +70,7 @@ class Cell:
         *,
         config: Config | None = None,
     ) -> list[tuple[Finding, Alert]]:
-        """What is told of a day; `silences` says of an alert whether marks cover it."""
+        """What is reported of a day; `silences` says whether marks cover an alert."""
         config = config or Config()
         engine = self.bundle.engine(config)
         maker = AlertMaker(self.bundle, config)

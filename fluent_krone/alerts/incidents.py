@@ -19,7 +19,8 @@ to 3 only. An incident that begins with it is taken over by the first execution 
 wrong: that alert is sent whole, and stands for the incident from then on.
 
 An incident is reported when it begins (with its whole first alert), when it has ten times as many
-executions as were told last, when it becomes much more severe, and when it ends after a quiet time.
+executions as were last reported, when it becomes much more severe, and when it ends after a quiet
+time.
 """
 
 from __future__ import annotations
@@ -321,7 +322,7 @@ class Incidents:
         self._by_entity.update(dict.fromkeys(incident.entities[:1], name))
 
     def _next_due(self, incident: Incident) -> int:
-        """The earliest stream time at which the incident may have to be told."""
+        """The earliest stream time at which the incident may have to be reported."""
         due_ns = incident.last_at_ns + self._quiet_ns + 1
         if not self._each and incident.count >= _GROWTH * incident.told:
             due_ns = min(due_ns, incident.told_at_ns + _pause_ns(incident))
@@ -339,7 +340,7 @@ class Incidents:
         return [self._told(incident, now_ns, self._short(incident, "ongoing", words))]
 
     def _resolved(self, incident: Incident) -> list[Alert]:
-        """End an incident; its event, if more than the one execution was told of at first."""
+        """End an incident; its event, if it was more than the one execution at first."""
         self._drop(incident)
         if self._each or incident.count < 2:
             return []

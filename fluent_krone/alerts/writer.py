@@ -91,7 +91,7 @@ class Writer:
     def __init__(self, compared: Comparison, clean: Callable[[str], str] | None) -> None:
         self.compared = compared
         self._clean = clean
-        # Log keys, in the order in which they were told of.
+        # Log keys, in the order in which they were mentioned.
         self._told: dict[int, None] = {}
 
     @property

@@ -166,8 +166,8 @@ class Journal:
                 session.saved.parts = b""
         in_place = [session for session in self._sessions.touched if self._is_saved(session)]
         self._sessions.touched = []
-        # One that is held for longer than first said is noted twice: its last place counts, since
-        # sessions that are due at one time are released in the order in which they were held.
+        # One that is held for longer than was first planned is noted twice: its last place counts,
+        # since sessions that are due at one time are released in the order in which they were held.
         noted = {id(one): one for one in reversed(self._held) if one.saved.held}
         held = list(reversed(noted.values()))
         self._held = []

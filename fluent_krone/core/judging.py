@@ -65,8 +65,8 @@ class Judging:
         return Excerpt(self._rank(record), self.context.of(record))
 
     def has_news(self, session: Session) -> bool:
-        """Whether the last event shows something that was not told of the session yet: that it is
-        abnormal as a whole, or a step whose order deviates."""
+        """Whether the last event shows something that was not reported yet: that the session
+        is abnormal as a whole, or a step whose order deviates."""
         state = session.state
         if state.decided and not session.alerted:
             return True
@@ -140,8 +140,8 @@ class Judging:
         """Report what is odd about a session that ended at stream time `told_ns`.
 
         It had no `sequence` alert yet. It `may_go_on` where it is judged before its time is over,
-        as the log ends or memory is short. `steps` are deviations of its steps that were not told
-        when they came, since nobody knew then what the steps are.
+        as the log ends or memory is short. `steps` are deviations of its steps that were not
+        reported when they came, since it was not known then what the steps are.
         """
         state = session.state
         verdict = self._cascade.at_end(state, session.keys)

@@ -6,7 +6,7 @@ written out in it:
 1. Reading: `EventReader.read_all` gives log key, text and session keys, mostly by one look-up of
    the message's shape, and with them what is known of all events of that shape (`OddEvents`).
 2. Time: an event ahead of the watermark may move it, and one far behind may show that the stream
-   has stepped back: `StreamTime.meet` is told of these, and of no others.
+   has stepped back: `StreamTime.meet` is called for these, and for no others.
 3. Session: an open session whose due time has not passed goes on. Any other session is looked at,
    and ends or hangs (`Engine.find`).
 4. Step: the state knows the next state of a step that was seen before; this is `Tracker.step`

@@ -6,7 +6,7 @@ Core sees a record once, reads it, and lets go of it. Who holds records elsewher
 1. The feeder sets `References.current` before it hands over each record.
 2. Each event puts the current reference into its session, beside its log key.
 3. A record may be an event of several sessions. Its references then have the bit `SHARED`, so that
-   it can be told when one session has ended and another has not.
+   one can tell when one session has ended and another has not.
 
 Without a feeder that asks for this, nothing is noted, and the engine's loop does what it always
 did: the note is made by the call that moves a session to the end of the order.

@@ -42,8 +42,8 @@ class State:
 
     The step judge fills `situation` (what it knows of the steps so far), `deviations` (of the last
     step's order), `shortest_ns` and `longest_ns` (the gaps before it that are no deviation),
-    and `ending` (what is said if the session ends here). After `waits_ns` without an event there is
-    something to do: the session hangs, or its idle timeout is over.
+    and `ending` (what is reported if the session ends here). After `waits_ns` without an event
+    there is something to do: the session hangs, or its idle timeout is over.
     Where the engine has something to do at the state itself, no gap is within these limits.
     """
 

@@ -108,7 +108,7 @@ class _NewSteps(dict[Context, float]):
     """How much it counts that training never had the last of some steps after those before it;
     0 where it had. Remembered.
 
-    Where one of the steps is new itself, that is told by itself.
+    Where one of the steps is new itself, that is reported by itself.
     """
 
     def __init__(self, model: NextStep, known: frozenset[int], *, weighed: bool) -> None:
@@ -169,7 +169,7 @@ class Order:
 
     def scores(self, keys: Sequence[int], at: int) -> dict[View, float]:
         """The scores of event `at` of a session, by view. A step that training never had scores 0:
-        that it is new is told by itself, and what it does to the session is the density's to say.
+        that it is new is reported by itself, and what it does to the session shows in the density.
         """
         return {**self.whole(keys, at), **self.placed(keys, at)}
 

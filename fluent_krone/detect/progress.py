@@ -132,7 +132,7 @@ class Progress:
     def _sums(self, keys: Sequence[int], at: int) -> Sums:
         """What has come before event `at`."""
         before = keys[:at]
-        # A step that is new itself is told by itself.
+        # A step that is new itself is reported by itself.
         if at >= REACH or not self._seen.keys() >= {*before}:
             return _UNKNOWN
         return sum(map(self._number_of, {*before})), sum(map(self._number_of, before))

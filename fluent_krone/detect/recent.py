@@ -60,7 +60,7 @@ class Recent(dict[Window, float]):
         for start in range(len(window) - 2, -1, -1):
             context = window[start:-1]
             if context[0] not in known and context[0] != START:
-                # A step that is new itself is told by itself.
+                # A step that is new itself is reported by itself.
                 break
             times = self._after.get(context, _NOTHING).get(window[-1], 0)
             if times:

@@ -19,14 +19,14 @@ from .step_words import Said, StepWords
 from .values import Known, KnownSet
 from .witnesses import StepWitnesses
 
-# Seconds below which two events are said to have the same time: clocks of logs are coarse.
+# Seconds below which two events are taken to have the same time: clocks of logs are coarse.
 _SAME_TIME = 0.0005
 _NS = 1_000_000_000
 # Places that are remembered, about 200 bytes each.
 _MOST_USUAL = 50_000
 # The level of the tree that a score of the order speaks of; any other speaks of the status.
 _LEVEL_OF: Mapping[str, Level] = {"order.session": "entity", "order.entity": "action"}
-# Views that count steps of a session; what says more of one step is told rather than they.
+# Views that count steps of a session; a view that says more of one step is reported instead.
 _COUNTING = tuple(f"order.{view}" for view in COUNTING)
 # Views that look back over several steps, so that the step before may be what is odd.
 _LOOKING_BACK = ("order.recent", "order.progress")

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 _BUNDLE = b"bundle"
 _ROW = b"row/"
-# Who may have said a row; the tables of the knowledge have these names.
+# Who a row may be from; the tables of the knowledge have these names.
 _KINDS = frozenset(kind.who for kind in (Mark, Learned, Accepted))
 # Messages that are taken at once.
 _MOST = 1000

@@ -256,7 +256,7 @@ class Learning:
         return records >= _FIRST_LOOK_RECORDS or waited_s >= _FIRST_LOOK_S
 
     def _unread_times(self) -> str | None:
-        """What is said where the records' own times are not those that are learnt from."""
+        """The warning where the records' own times are not those that are learnt from."""
         if self._config.time_field is not None:
             return None
         return self._own_times.trouble()

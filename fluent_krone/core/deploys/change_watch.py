@@ -70,7 +70,7 @@ class ChangeWatch:
         return min(self.changes.due_ns, self.shifts.due_ns)
 
     def fire_shift(self, at_ns: int) -> list[Fired]:
-        """What is to be told, at a stream time, of steps that are gone or in a new order."""
+        """What is to be reported, at a stream time, of steps that are gone or in a new order."""
         report = self.shifts.fire(at_ns)
         if report is None:
             return []

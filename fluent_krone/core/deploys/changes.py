@@ -1,6 +1,6 @@
 """What becomes of messages that the bundle does not know: one change, or many odd lines.
 
-How a deploy is told from an odd line:
+How a deploy is distinguished from an odd line:
 
 1. A message that speaks of an error is never part of a change, and is judged as unknown at once.
 2. Any other one gets a template (`reading/newforms.py`), and *waits* for at most `settle`, or for
@@ -14,7 +14,7 @@ How a deploy is told from an odd line:
    but for one word may have a wrong value instead: it joins only once it spreads, and never where
    that word is a status.
 5. What belongs to no change when its time is over is *odd*: it is judged as before, and its first
-   line is told. If it spreads later, it is a change after all.
+   line is reported. If it spreads later, it is a change after all.
 
 Nothing here depends on how records are cut into chunks: whoever calls `key_of` or `note_run` has
 first judged all sessions that ended before, and called `fire` for all that was due (`settling.py`).

@@ -133,7 +133,7 @@ class Change:
     abnormal: int = 0
     is_told: bool = False
     is_trouble_told: bool = False
-    # How many steps it had when it was last told.
+    # How many steps it had when it was last reported.
     steps_told: int = 0
     # Values of the version label in records of its steps.
     values: Counter[bytes] = field(default_factory=Counter)

@@ -40,8 +40,8 @@ class Fired:
 class OpenChanges:
     """The open changes of one stream; `steps` is shared with `Changes`.
 
-    A change is told once, when its first steps have had their time to settle. It is told again only
-    if most of its sessions go wrong, and at its end if more steps have joined it since.
+    A change is reported once, when its first steps have had their time to settle. It is reported
+    again only if most of its sessions go wrong, and at its end if more steps have joined it since.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class OpenChanges:
         return []
 
     def _tell_rest(self, change: Change, at_ns: int) -> list[Fired]:
-        """Tell a change once more that is over, where steps have joined it since it was told."""
+        """Report a change that is over once more, where steps have joined it since the report."""
         steps = self._count_steps(change)
         if steps <= change.steps_told:
             return []

@@ -33,7 +33,7 @@ from .wording import Wording, likeness
 # What a new step stands for: no old step, or nobody knows yet. Old steps are log keys from 0.
 ADDED = -1
 UNDECIDED = -2
-# The share of a step's places that must speak for what it is said to stand for.
+# The share of a step's places that must speak for what it is taken to stand for.
 _MOST = 0.5
 # What one place says for an old step: training had all three in a row; it had both pairs, though
 # never in one session; it had one pair, and on the other side stands another new step.

@@ -5,10 +5,10 @@ may be too little to alert about. So it is counted over sessions:
 
 1. A step is *gone* where the sessions lack it that nearly always had it in training, beside another
    step that they have, and no session has it any more. Sessions that alert by that alone soon show
-   it; once they do, what they lack is told, and no further one is (`Absent`).
+   it; once they do, what they lack is reported, and no further session is (`Absent`).
 2. A *new order* is a step right after another one, which no normal session had.
 3. What the sessions of one state lack, and what is new in them, is worked out once per state.
-4. When as many sessions have the same, and they are not few among all, it is told, together with
+4. When enough sessions have the same, and they are not few among all, it is reported, together with
    all else that is found soon after. Sessions that have an alert for another reason do not count.
 5. A session that lacks what is gone is judged once more as if it had come where training had it
    (`Absent`). What else goes wrong in it is reported as usual.
@@ -138,7 +138,7 @@ class Shifts:
             self._count(item, ended, is_alerted=session.is_abnormal)
 
     def _follows(self, item: Item) -> bool:
-        """Whether two steps are in a new order only as one between them is gone, which was told."""
+        """Whether an order is new only because a step between both was reported to be gone."""
         kind, before, behind = item
         if kind != "order" or not self._told:
             return False

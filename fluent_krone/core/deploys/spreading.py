@@ -76,7 +76,7 @@ class Spreading:
         """The stream time until which a step waits, if nothing shows before what it is.
 
         One that has come in two sessions by then waits as long again: of a slow stream, the first
-        sessions after a deploy are too few for a change, and would be told one by one.
+        sessions after a deploy are too few for a change, and would be reported one by one.
         """
         if len(step.carriers) > 1:
             return step.first_ns + 2 * self._settle_ns

@@ -5,7 +5,7 @@
    that silences last; the rest of it is a *pause*. How long a session has waited is stream time
    without the pauses.
 2. Events come late where several hosts or files are shipped. How late they have come so far is
-   noted, and when it became so much: what is told of a session must not depend on later events.
+   noted, and since when: what is reported of a session must not depend on later events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is usual of a node of the tree in a whole stream, and what is said where it deviates."""
+"""What is usual of a node of the tree in a whole stream, and what is reported where it deviates."""
 
 from __future__ import annotations
 
