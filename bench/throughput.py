@@ -278,8 +278,8 @@ def stages(frames: list[bytes], records: int, bundle: Bundle, rounds: int) -> di
 async def latency(bundle: Bundle, store: str | None = None) -> dict[str, float]:
     """Milliseconds from a record's send to its alert, in an idle stream, over the TCP input."""
     sink = Collector()
-    # Each alert by itself and at once: those of one incident would be one event, a new template would
-    # wait until it is known not to be a step of a change, and the bench would await what never comes.
+    # Each alert by itself and at once: those of an incident would be one event, and a new template
+    # would wait until it is no step of a change, so that the bench would await what never comes.
     config = Config(store=store, alerts="session", change_settle=0)
     service = open_service(bundle, sink, config)
     await service.start()

@@ -1,4 +1,4 @@
-"""`serve` as a process: a session that hangs, a burst and a silence are told while they last."""
+"""`serve` as a process: a hanging session, a burst and a silence are reported while they last."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_what_hangs_and_what_stops_is_told_while_it_lasts(bundle: Path, tmp_path
                 await send(served.port, sorted([*usual, *hanging], key=lambda one: one[0]), "1")
                 stuck = await arrived(receiver, "stuck")
                 assert stuck["session"] == ["hangs"] and stuck["decided"] == "early"
-                # It was told long before its idle timeout: its session is still open, and so after
-                # a kill, which costs no count of the stream either.
+                # It was reported long before its idle timeout: its session is still open, and stays
+                # so after a kill, which costs no count of the stream either.
                 await served.kill()
             async with serving(bundle, *flags) as served:
                 burst = rides(first_ns, range(21, 23), 3, "usual")

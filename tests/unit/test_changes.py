@@ -1,4 +1,4 @@
-"""A deploy is one change: new steps are told once, renamed ones are judged as the old ones."""
+"""A deploy is one change: new steps are reported once, renamed ones are judged as the old ones."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_lines_have_their_times(story: Any) -> None:
 
 
 def with_levels(keys: tuple[int, ...], at: int = 0) -> list[Any]:
-    """The same events; those that are stuck are errors, all others are told in small letters."""
+    """The same events; those that are stuck are errors, the others have small letters."""
     found = events(keys, at)
     for key, (_, record) in zip(keys, found, strict=True):
         record[b"severity"] = b"ERR" if key == STUCK else b"info"

@@ -76,7 +76,7 @@ def test_a_seed_gives_the_same_figures_and_alerts(
     assert runs[0] == runs[1]
     assert first.read_bytes() == second.read_bytes()
     records = [json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()]
-    # A slow step or a wrong value is told as a deviation, and the session may have no other alert.
+    # A slow step or a wrong value is a deviation, and the session may have no other alert.
     told = {tuple(r["session"]) for r in records if r["kind"] in ("sequence", "deviation")}
     assert len(told) == runs[0]["found"] + runs[0]["false_alarms"]
 

@@ -138,7 +138,7 @@ def test_a_step_that_normal_sessions_may_lack_is_not_what_differs() -> None:
     lacking = ("missing", (), (ACK,), OPEN)
     found = differences_of(compared(session), lambda *pair: pair in usual)
     assert short(found) == [retried]
-    # Where training never went on in this way, or nothing else differs, it is told.
+    # Where training never went on in this way, or nothing else differs, it is reported.
     assert short(differences_of(compared(session), lambda *pair: False)) == [lacking, retried]
     alone = compared((OPEN, STORE, RECORD, CLOSE))
     assert short(differences_of(alone, lambda *pair: pair in usual)) == [lacking]

@@ -1,4 +1,4 @@
-"""What parameters make of the endpoints of `serve`, and what is told before anything listens."""
+"""What parameters make of the endpoints of `serve`, and what is said before anything listens."""
 
 from __future__ import annotations
 

@@ -327,7 +327,7 @@ def test_a_model_clears_what_is_doubtful_if_it_is_sure_and_nothing_else() -> Non
         cleared, kept = await rig.sent([doubtful, certain])
         assert cleared is None
         assert kept is not None
-        assert kept.record["explained"]["verdict"] == "normal"  # it is told, it does not count
+        assert kept.record["explained"]["verdict"] == "normal"  # it is shown, it does not count
         assert rig.explanations.stats()["alerts_cleared"] == 1
         (again,) = await rig.sent([rig.submit(3, 1, may_clear=True)])
         assert again is None

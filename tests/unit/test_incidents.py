@@ -1,4 +1,4 @@
-"""Incidents: alerts that belong together are told a few times, and none is lost."""
+"""Incidents: alerts that belong together are reported a few times, and none is lost."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_each_alert_that_joins_keeps_an_incident_open() -> None:
         (alert(1, ("x", "y", "slow"), entity="cart"), False),
         (alert(1, ("x",)), True),  # the same entity in one burst
         (alert(61, ("x",)), False),  # not in the burst
-        (alert(1, ("x",), severity="critical"), False),  # more severe than what was told
+        (alert(1, ("x",), severity="critical"), False),  # more severe than what was reported
         (alert(1, ("x",), entity="cart"), False),
         (alert(500, ("x",), session="a", entity="cart"), True),  # the same execution
     ],

@@ -324,7 +324,7 @@ def test_a_stream_is_learnt_and_its_faults_are_found_from_then_on(
         rig.now += 3600 * S
         await until(lambda: rig.learning.phase == FITTING)
         bundle = await rig.service.bundle()
-        # Nobody labels a stream: what may be a fault and is learnt as normal is told in the log.
+        # Nobody labels a stream: what may be a fault and is learnt as normal is logged.
         assert "lines that speak of a failure are learnt as normal" in caplog.text
         report = (rig.folder.path / str(rig.folder.current) / "report.html").read_text()
         assert "“gate: the door failed to close” (3 sessions)" in report

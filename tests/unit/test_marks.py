@@ -367,7 +367,7 @@ def early_again(extra: Sequence[int]) -> list[int]:
 def test_a_mark_on_an_early_alert_holds_for_what_was_seen_then(
     story: Any, store_path: str, scope: Scope
 ) -> None:
-    """A session that begins like a marked one and then goes wrong further is told at its end."""
+    """A session that begins like a marked one and goes wrong further is reported at its end."""
 
     async def body(rig: Rig) -> None:
         await feed(rig, "first", early_again([]))

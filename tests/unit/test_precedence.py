@@ -140,7 +140,7 @@ def test_a_broken_rule_is_told_at_once(keys: tuple[int, ...], words: str) -> Non
     [
         # All of them come after the door was closed, which came too early.
         ((OPEN, CLOSE, GOING, GOING, OPENED), [3]),
-        # What goes wrong besides is told as well: it goes once more than ever.
+        # What goes wrong besides is reported as well: it goes once more than ever.
         ((OPEN, CLOSE, GOING, GOING, GOING, OPENED), [3, 5]),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_mark_on_a_step_that_came_too_early_holds_for_all_that_it_makes_odd() 
     engine.silence_by(lambda finding: [one.log_key for one in finding.deviations] == [GOING])
     findings = engine.feed("app", ride("a", (OPEN, CLOSE, GOING, GOING, OPENED)), T0 + 1_000 * S)
     assert deviations(findings) == []
-    # Without the marked step, the other one is told.
+    # Without the marked step, the other one is reported.
     findings = engine.feed("app", ride("b", (OPEN, CLOSE, OPENED), 10), T0 + 1_000 * S)
     assert [finding.events for finding in deviations(findings)] == [3]
 

@@ -24,7 +24,7 @@ from synthetic import (
 )
 
 NOW = T0 + 100_000 * S
-# Wrong from its first step to its last: more deviations than are told of one session.
+# Wrong from its first step to its last: more deviations than are reported of one session.
 WRONG = (CLOSE, BYE, OPEN, OPEN, CLOSE, STUCK, ARRIVED, OPENED, BYE, GOING, CLOSE, ARRIVED) * 3
 
 
@@ -54,7 +54,7 @@ def test_it_ends_by_its_number_of_events() -> None:
 
 def test_it_ends_by_an_end_template() -> None:
     engine = settled_engine(end_templates=(ROWS[OPENED][0],), max_events=10**6)
-    # Some end it before all was told; what is open then goes wrong without them.
+    # Some end it before all was reported; what is open then goes wrong without them.
     wrong = tuple(key for key in WRONG if key != OPENED)
     engine.feed("app", ride("b", wrong), NOW)
     assert engine.sessions.open[(b"b",)].state is engine.tracker.settled

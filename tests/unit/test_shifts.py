@@ -1,4 +1,4 @@
-"""Steps that are gone, or in a new order, in many sessions that nobody was told of."""
+"""Steps that are gone, or in a new order, in many sessions that were not reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fluent_krone.core.engine import Engine
 from fluent_krone.types import ChangeReport, Finding
 
 NOW = T0 + 1_000_000 * S
-# Enough normal rides, so that shares can be told of them.
+# Enough normal rides to give shares of them.
 TRAINING = NORMAL * 30
 BEFORE = (OPEN, OPENED, GOING, ARRIVED, CLOSE)
 # The door is no longer said to be open.
@@ -117,11 +117,11 @@ def test_a_step_that_is_gone_alerts_a_few_times_and_is_then_told() -> None:
     [told] = of_kind(findings, "change")
     assert told.change is not None
     assert told.change.gone == ("gate: door <num> is open",)
-    # What else goes wrong is told as ever, …
+    # What else goes wrong is reported as ever, …
     stuck = (OPEN, GOING, STUCK, CLOSE)
     findings = fed(engine, stuck, 3, FIRST + 60) + fed(engine, LACKING, 10, FIRST + 63)
     assert len(of_kind(findings, "sequence")) == 3
-    # … and once the step has come again, each session that lacks it is told.
+    # … and once the step has come again, each session that lacks it is reported.
     findings = fed(engine, BEFORE, 1, FIRST + 73) + fed(engine, LACKING, 10, FIRST + 74)
     findings += engine.finish()
     assert len(of_kind(findings, "sequence")) >= 5
