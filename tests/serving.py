@@ -133,9 +133,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds; raises TimeoutError after half a minute."""
-    async with asyncio.timeout(30):
+async def until(holds: Callable[[], bool], within_s: float = 30) -> None:
+    """Wait until a condition holds; raises TimeoutError where it takes longer than `within_s`."""
+    async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.02)
 

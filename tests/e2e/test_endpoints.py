@@ -13,13 +13,12 @@ import shlex
 import shutil
 import ssl
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from certificates import Certificates
-from serving import Receiver, Served, free_port, http_get, receiving, samples, serving
+from serving import Receiver, Served, free_port, http_get, receiving, samples, serving, until
 from synthetic import CLOSE, GOING, MESSAGES, OPEN, OPENED, STUCK, T0, S
 
 from fluent_krone.errors import SinkBusy
@@ -68,13 +67,6 @@ def guarded(tmp_path: Path, certificates: Certificates) -> list[str]:
         f"--shared-key-file={secret(tmp_path / 'key', 'the key')}",
         f"--users-file={secret(tmp_path / 'users', 'ann:pass:word')}",
     ]
-
-
-async def until(holds: Callable[[], bool], receiver: Receiver) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            receiver.arrival.clear()
-            await receiver.arrival.wait()
 
 
 def test_a_client_needs_every_key_and_alerts_leave_over_tls(
@@ -187,7 +179,7 @@ def test_metrics_and_health(bundle_dir: Path) -> None:
             assert await http_get(served.metrics_port, "/healthz") == (200, "ok\n")
             client = ForwardSink("localhost", served.port)
             await client.deliver([*bad_ride("1"), Alert("x", "app", T0, {"no": "message"})])
-            await until(lambda: bool(receiver.alerts), receiver)
+            await until(lambda: bool(receiver.alerts), within_s=60)
             status, page = await http_get(served.metrics_port, "/metrics")
             await client.close()
             assert status == 200
@@ -305,7 +297,7 @@ def test_fluentds_out_forward_over_tls(
                 env=os.environ,
             )
             if shared_key == "the key":
-                await until(lambda: bool(receiver.alerts), receiver)
+                await until(lambda: bool(receiver.alerts), within_s=60)
             else:
                 await refused(served)
             fluentd.terminate()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from serving import until
 from synthetic import ROWS, write_lift_bundle
 
 from fluent_krone.commands.running import BundleWatch
@@ -44,11 +45,6 @@ def watch(
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(whole())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def rewrite(bundle_dir: Path, name: str = "new") -> None:

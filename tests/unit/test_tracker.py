@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, UNKNOWN, patterns_of, tree
+from synthetic import ARRIVED, CLOSE, GOING, NORMAL, OPEN, OPENED, STUCK, patterns_of, tree
 
 from fluent_krone.core.tracker import Tracker
 from fluent_krone.detect.local_context import LocalContext
@@ -11,10 +11,8 @@ from fluent_krone.types import Seq
 RIDE = (OPEN, OPENED, GOING, GOING, ARRIVED, CLOSE)
 
 
-def lift_tracker(cache_size: int = 1000) -> Tracker:
-    return Tracker(
-        tree(), LocalContext(patterns_of(tree(), NORMAL)).is_normal, cache_size=cache_size
-    )
+def lift_tracker() -> Tracker:
+    return Tracker(tree(), LocalContext(patterns_of(tree(), NORMAL)).is_normal)
 
 
 def test_seqs_close_at_their_boundary() -> None:
@@ -42,11 +40,3 @@ def test_a_closed_seq_that_is_not_normal_taints_what_comes_after() -> None:
     assert tracker.replay((OPEN, OPENED, GOING, STUCK)).odd is None  # still open
     assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE)).odd is not None
     assert tracker.replay((OPEN, OPENED, GOING, STUCK, CLOSE, OPEN, OPENED)).odd is not None
-
-
-def test_a_forgotten_step_is_worked_out_again() -> None:
-    small, large = lift_tracker(cache_size=1), lift_tracker()
-    for keys in (*NORMAL, (OPEN, UNKNOWN, OPEN), RIDE):
-        got, expected = small.replay(keys), large.replay(keys)
-        for name in ("events", "entity", "action", "entity_start", "action_start", "odd"):
-            assert getattr(got, name) == getattr(expected, name)
