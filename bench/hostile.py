@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import checkout
-from hostile import ATTACKS, MIB, under_attack
+from attacks import ATTACKS, MIB, under_attack
 from synthetic import write_lift_bundle
 
 

@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hostile import ATTACKS, Attack, under_attack
+from attacks import ATTACKS, Attack, under_attack
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

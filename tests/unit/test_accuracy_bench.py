@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-# Behind the rest of the path: tests and bench have modules of the same name.
+# Behind the rest of the path: `kafka` and `fuzz` are benches, and folders of tests as well.
 sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 from budget import shortfalls, tree_adds

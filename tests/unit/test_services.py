@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import services
+import shop_log
 from shop.events import Event
 from shop.faults import FAULTS, PAUSE_MS, SAME_COURSE, SLOW_FACTOR
 from shop.formats import VARIANTS, lines, write
@@ -332,7 +332,7 @@ def test_the_variants_are_not_alike() -> None:
 
 def test_the_command_writes_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--variant", "c", "--sessions", "300", "--seed", "1", "--out", str(tmp_path)]
-    assert services.main([*arguments, "--faults", "all=2", "skip=5"]) == 0
+    assert shop_log.main([*arguments, "--faults", "all=2", "skip=5"]) == 0
     assert "300 requests, 33 of them faulty" in capsys.readouterr().out
     labels = read_labels(tmp_path / "labels.csv")
     assert (len(labels), sum(labels.values())) == (300, 33)
@@ -354,6 +354,6 @@ def test_wrong_arguments_are_named(
     faults: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        services.main(["--sessions", "30", "--out", str(tmp_path), "--faults", *faults])
+        shop_log.main(["--sessions", "30", "--out", str(tmp_path), "--faults", *faults])
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err

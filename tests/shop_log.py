@@ -1,7 +1,7 @@
 """Write the log of a simulated shop of micro-services, with labelled faults.
 
-    python tests/services.py --variant a --sessions 3000 --seed 0 --out normal
-    python tests/services.py --variant a --sessions 1000 --seed 1 --faults all=10 burst=1 --out odd
+    python tests/shop_log.py --variant a --sessions 3000 --seed 0 --out normal
+    python tests/shop_log.py --variant a --sessions 1000 --seed 1 --faults all=10 burst=1 --out odd
     fluent-krone replay --bundle normal.bundle --input odd/log.jsonl --labels odd/labels.csv
 
 The folder then holds the log, `labels.csv` (a row for every request) and `moments.csv` (what befell
