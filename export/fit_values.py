@@ -56,7 +56,7 @@ _NEW_SHARE = 0.001
 _OUTSIDE_SHARE, _OUTSIDE_FEW = 0.01, 12
 # The tails of numbers fall as fast as the numbers show, down to this (`tails.py`). With 0.25, a
 # quarter of those that were ten times too large were missed where numbers vary by a third.
-_STEEPEST = 0.12
+STEEPEST = 0.12
 # Values that show whether all of them may have such a part.
 _SOME = 40
 # Training is looked at in this many parts, one after the other.
@@ -72,7 +72,7 @@ _LATE, _GROWN = 1 / 3, 0.01
 _Item = TypeVar("_Item")
 
 
-def _halves(items: Iterable[_Item], sessions: Iterable[int]) -> tuple[list[_Item], list[_Item]]:
+def halves(items: Iterable[_Item], sessions: Iterable[int]) -> tuple[list[_Item], list[_Item]]:
     """The items of every other session, and those of the rest."""
     halves: tuple[list[_Item], list[_Item]] = ([], [])
     for item, session in zip(items, sessions, strict=True):
@@ -89,7 +89,7 @@ class _Column:
 
     def halves(self) -> tuple[list[bytes], list[bytes]]:
         """The values of every other session, and those of the rest."""
-        return _halves(self.values, self.sessions)
+        return halves(self.values, self.sessions)
 
     def once(self) -> _Column:
         """Each value once for each session that has it."""
@@ -185,7 +185,7 @@ def _grows(column: _Column) -> bool:
     return any((1 - first[value] / total) ** times[value] * len(first) < _GROWN for value in late)
 
 
-def _drifts(numbers: Sequence[float]) -> bool:
+def drifts(numbers: Sequence[float]) -> bool:
     """Whether numbers leave the range of those before them, time and again."""
     size = max(len(numbers) // _PARTS, 1)
     least = min(numbers[:size])
@@ -224,9 +224,8 @@ def _range(column: _Column) -> KnownRange | None:
         if number is None:
             return None
         numbers.append(number)
-    one, other = _halves(numbers, column.sessions)
-    outside = _outside(other, one) + _outside(one, other)
-    if outside > max(_OUTSIDE_SHARE * len(numbers), _OUTSIDE_FEW) or _drifts(numbers):
+    one, other = halves(numbers, column.sessions)
+    if outside_too_often(one, other) or drifts(numbers):
         return None
     least = min(numbers)
     floor = 0.0
@@ -235,12 +234,18 @@ def _range(column: _Column) -> KnownRange | None:
         floor = 2 * least - max(*numbers, 0.0)
     resolution = resolution_of(column.values)
     return KnownRange(
-        range_of([number - floor for number in numbers], resolution, _STEEPEST),
+        range_of([number - floor for number in numbers], resolution, STEEPEST),
         has_zero=reaches_zero(numbers, resolution),
         surprise=math.log(len(numbers) + 1),
         floor=floor,
         unit=unit,
     )
+
+
+def outside_too_often(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether too many numbers of either half are outside the range of the other half."""
+    outside = _outside(other, one) + _outside(one, other)
+    return outside > max(_OUTSIDE_SHARE * (len(one) + len(other)), _OUTSIDE_FEW)
 
 
 def _outside(numbers: Sequence[float], others: Sequence[float]) -> int:

@@ -28,6 +28,7 @@ from fluent_krone.reading.wildcards import INSTANCE, WILDCARD
 from fluent_krone.types import Level
 
 from .facets import other_leaves
+from .fit_proportions import learn_proportions
 from .fit_values import learn_values
 from .traces import Trace
 
@@ -88,12 +89,17 @@ class FittedWitnesses:
             "time": round(self.steps.times.worst(session.keys, session.gaps_ns), DECIMALS),
             **self._time_scores(session),
             **self._value_scores(session),
+            "proportion": self._proportion(session),
             "levels": round(self.steps.levels.worst(session.keys, session.levels), DECIMALS),
         }
 
     def _value_scores(self, session: Trace) -> Scores:
         scores = self.steps.values.worst_of(session.keys, session.values)
         return {name: round(score, DECIMALS) for name, score in scores.items()}
+
+    def _proportion(self, session: Trace) -> float:
+        proportions = self.steps.proportions
+        return round(proportions.worst(session.keys, session.gaps_ns, session.values), DECIMALS)
 
     def _time_scores(self, session: Trace) -> Scores:
         """How long it waited for a next event at most, and how long its Seqs took."""
@@ -133,6 +139,11 @@ def fit_steps(
     `silence_ns` is how long a silence of the whole stream counts as waiting (`usual_silence_ns`),
     `steepest` how fast the tails of gaps may fall (`steepest_of`).
     """
+    values = learn_values(
+        [(s.keys, s.values) for s in sessions if s.values],
+        never_seen(sessions, hierarchy),
+        which_instance(sessions, hierarchy),
+    )
     return StepWitnesses(
         order=Order(
             hierarchy,
@@ -143,14 +154,11 @@ def fit_steps(
             progress=Progress(count_progress(session.keys for session in sessions)),
         ),
         times=measure_times(((s.keys, s.gaps_ns) for s in sessions), hierarchy, steepest),
-        values=learn_values(
-            [(s.keys, s.values) for s in sessions if s.values],
-            never_seen(sessions, hierarchy),
-            which_instance(sessions, hierarchy),
-        ),
+        values=values,
         levels=learn_levels((s.keys, s.levels) for s in sessions),
         durations=measure_durations(((s.keys, s.gaps_ns) for s in sessions), hierarchy),
         waits=measure_waits(((s.keys, s.gaps_ns) for s in sessions), silence_ns),
+        proportions=learn_proportions(sessions, values, steepest),
     )
 
 

@@ -46,7 +46,10 @@ _BEYOND_ORDER = 2.0
 # is on the safe side. So what lies half, or a quarter, as far beyond costs that share of the price
 # of the largest: several of them can be had for what one would cost, and each finds most of what
 # it would find there.
-_MEASURED = {"time": 1.0, "time.wait": 1.0, "time.seq": 1.0, "values.range": 0.6}
+_MEASURED = {
+    **dict.fromkeys(("time", "time.wait", "time.seq", "proportion"), 1.0),
+    "values.range": 0.6,
+}
 _SHARES = (1 / 4, 1 / 2)
 # … and beyond the largest of any other score. After 1,000 sessions of 20 simulated logs, about half
 # as many new ones scored two nats more than the largest as scored more at all: by order, counts and

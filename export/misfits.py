@@ -88,7 +88,7 @@ _ODD_STEPS = (
 )
 # What sets a threshold nevertheless: these scores are no part of the doubt. Sessions that run in a
 # rare way often take long as well, and without them the limits would be those of quick sessions.
-BEYOND_DOUBT = ("time", "time.seq", "values.range")
+BEYOND_DOUBT = ("time", "time.seq", "values.range", "proportion")
 
 
 class Misfits:

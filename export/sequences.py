@@ -82,6 +82,7 @@ class _Recorder:
     """
 
     has_levels = True
+    compared: frozenset[int] = frozenset()
 
     def __init__(self, unknown: int) -> None:
         self._ranks: dict[int, list[int]] = {}
@@ -154,6 +155,14 @@ class _Recorder:
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
         return None
+
+    def proportion(
+        self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]
+    ) -> Deviation | None:
+        return None
+
+    def fitting_gap(self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]) -> int:
+        return gap_ns
 
     def take(self, session: Session) -> tuple[int, ...]:
         """The levels' ranks of a session that ends."""

@@ -32,6 +32,7 @@ from fluent_krone.detect.durations import measure_durations
 from fluent_krone.detect.levels import learn_levels
 from fluent_krone.detect.local_context import LocalContext
 from fluent_krone.detect.order import Order, count_order
+from fluent_krone.detect.proportions import Proportions
 from fluent_krone.detect.steps import Steps
 from fluent_krone.detect.times import measure_times
 from fluent_krone.detect.waits import measure_waits
@@ -186,13 +187,15 @@ def step_witnesses(silence_s: float = 0) -> StepWitnesses:
         ((GOING,), ((b"%d" % rng.randint(1, 9),),)) for _ in range(len(rides_of_training) * 4)
     ]
     hierarchy = tree()
+    learnt = learn_values(values)
     return StepWitnesses(
         order=Order(hierarchy, count_order(rides_of_training, hierarchy)),
         times=measure_times(zip(rides_of_training, gaps, strict=True), hierarchy),
-        values=learn_values(values),
+        values=learnt,
         levels=learn_levels((keys, (3,) * len(keys)) for keys in rides_of_training),
         durations=measure_durations(zip(rides_of_training, gaps, strict=True), hierarchy),
         waits=measure_waits(zip(rides_of_training, gaps, strict=True), int(silence_s * S)),
+        proportions=Proportions(learnt),
     )
 
 

@@ -25,6 +25,7 @@ from .journal import Journal, Pack
 from .judging import Judging
 from .loop import Loop, SingleEvents
 from .novelties import Novelties
+from .odd_events import COMPARED
 from .parts import EngineParts, Limits, Shared
 from .references import References
 from .sessions import ALERTED, Session, Sessionizer, SessionSettings
@@ -346,14 +347,22 @@ class Engine:
         record: Any,
         gap_ns: int,
         findings: list[Finding],
-        rare: bool,
+        rare: int,
     ) -> None:
         """What few events need: an early verdict, deviations, a new template, the session's end.
 
-        Unless it is `rare`, the event's own content is not odd.
+        Unless it is `rare` (`OddEvents.is_rare`), the event's own content is not odd.
         """
         tracker = self.tracker
-        if session.state is tracker.settled and not rare and not self.judging.is_full(session):
+        state = session.state
+        if (
+            rare == COMPARED
+            and state.shortest_ns <= gap_ns <= state.longest_ns
+            and not self.single.odd.is_disproportionate(session.keys, gap_ns, text)
+        ):
+            # So it is with nearly all events of a step whose numbers are compared.
+            return
+        if state is tracker.settled and not rare and not self.judging.is_full(session):
             return
         clock = self.time.clock
         if len(session.keys) == 1 and session.state.deviations:

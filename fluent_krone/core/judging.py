@@ -80,7 +80,7 @@ class Judging:
         gap_ns: int,
         clock: int,
         findings: list[Finding],
-        rare: bool,
+        rare: int,
     ) -> bool:
         """Report what is odd about the last event, and return whether it ends the session.
 
@@ -90,7 +90,7 @@ class Judging:
         state = session.state
         log_key = session.keys[-1]
         at = len(session.keys) - 1
-        gap_ns = self.certain_gap(session, at, gap_ns, session.passed_ns)
+        gap_ns = self.certain_gap(session, at, gap_ns, session.passed_ns, text)
         odd = self._odd.deviations(state, session.keys, gap_ns, text, record, rare=rare)
         is_decided = state.decided and not session.alerted
         if (is_decided or state.deviations) and self._is_normal_but_for_gone(session):
@@ -113,13 +113,16 @@ class Judging:
                 findings.append(novelty)
         return self.is_full(session)
 
-    def certain_gap(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
+    def certain_gap(
+        self, session: Session, at: int, gap_ns: int, passed_ns: int, text: bytes
+    ) -> int:
         """The gap before event `at` of a session, as exactly as the times of the stream tell it.
 
-        `passed_ns` is the event time of an event that was passed over, 0 where none was.
+        `passed_ns` is the event time of an event that was passed over, 0 where none was; `text` is
+        the message of event `at`, empty where it was not kept.
         """
-        gap_ns = self._odd.gap_behind(session, at, gap_ns, passed_ns)
-        certain_ns = self._odd.certain_gap(session, at, gap_ns)
+        gap_ns = self._odd.gap_behind(session, at, gap_ns, passed_ns, text)
+        certain_ns = self._odd.certain_gap(session, at, gap_ns, text)
         if certain_ns != gap_ns:
             self._counters["gaps_uncertain"] += 1
         return certain_ns

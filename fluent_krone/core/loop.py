@@ -199,7 +199,7 @@ class SingleEvents:
         session.times.append(time_ns)
         gap_ns = time_ns - session.times[len(session.keys) - 2]
         if not in_time:
-            gap_ns = self.odd.usual_gap(session.keys, gap_ns)
+            gap_ns = self.odd.usual_gap(session.keys, gap_ns, text)
         if len(session.keys) <= engine.limits.keep_lines:
             session.lines.append(text)
             engine.judging.note_level(session, record)

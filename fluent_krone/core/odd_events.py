@@ -36,10 +36,13 @@ _LONGEST_SHAPE = 1_000
 # Where in a message the judged part of a value is, and all of the value; its place in the template,
 # and the values that were found to be no deviation there.
 Check = tuple[slice, slice, int, set[bytes]]
+# Why an event is rare: by its log key, its level or a value. And why it needs a look though it may
+# be none of the few: its numbers are compared with one another.
+RARE, COMPARED = 1, 2
 # What is known of all events of one shape and level: the rank of the level, None where it is not
-# known; whether each of them is rare, by its log key or its level; and where the values are that
-# are worth a look.
-Checks = tuple[int | None, bool, Sequence[Check]]
+# known; whether each of them is rare or has to be looked at; and where the values are that are
+# worth a look.
+Checks = tuple[int | None, int, Sequence[Check]]
 
 
 class OddEvents:
@@ -63,6 +66,9 @@ class OddEvents:
         self.watched: frozenset[int] = frozenset()
         if steps is not None:
             self.watched = steps.watched
+        self._compared: frozenset[int] = frozenset()
+        if steps is not None:
+            self._compared = steps.compared
         self._special = frozenset(special)
         # Log key → rank of a level → whether it is too severe.
         self._of_rank: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
@@ -80,9 +86,11 @@ class OddEvents:
         """What is known of an event when it was looked at, where nothing is known of its shape."""
         return None, self.is_rare(log_key, text, record), ()
 
-    def is_rare(self, log_key: int, text: bytes, record: Any) -> bool:
-        """Whether an event is one of the few that need more: by its log key, level or values."""
-        return log_key in self._special or self.has_odd_content(log_key, text, record)
+    def is_rare(self, log_key: int, text: bytes, record: Any) -> int:
+        """Whether an event is one of the few that need more: `RARE`, `COMPARED` or both, 0 for
+        neither."""
+        is_rare = log_key in self._special or self.has_odd_content(log_key, text, record)
+        return RARE * is_rare | COMPARED * (log_key in self._compared)
 
     def has_odd_content(self, log_key: int, text: bytes, record: Any) -> bool:
         """Whether the level of an event, or any of its values, deviates.
@@ -151,7 +159,8 @@ class OddEvents:
             if rank is None:
                 return None
             is_rare = self._is_level_odd(log_key, rank)
-        return rank, is_rare, self._places_of(log_key, text)
+        rare = RARE * is_rare | COMPARED * (log_key in self._compared)
+        return rank, rare, self._places_of(log_key, text)
 
     def _places_of(self, log_key: int, text: bytes) -> Sequence[Check]:
         """The values to look at in all messages of this one's shape."""
@@ -194,14 +203,28 @@ class OddEvents:
         for fine in self._fine.values():
             fine.clear()
 
-    def usual_gap(self, keys: Sequence[int], gap_ns: int) -> int:
-        """The gap before the last of `keys` that is no deviation and nearest to `gap_ns`."""
+    def is_disproportionate(self, keys: Sequence[int], gap_ns: int, text: bytes) -> bool:
+        """Whether the numbers of the last of `keys`, which are compared, do not go together."""
+        assert self._steps is not None, "BUG: numbers are compared only by a step judge"
+        values = self._slots.values(keys[-1], text)
+        return self._steps.proportion(keys, gap_ns, values) is not None
+
+    def usual_gap(self, keys: Sequence[int], gap_ns: int, text: bytes) -> int:
+        """The gap before the last of `keys` that is no deviation and nearest to `gap_ns`.
+
+        `text` is the message of the event; where it was not kept, its values are not asked.
+        """
         if self._steps is None or len(keys) < 2:
             return gap_ns
         shortest_ns, longest_ns = self._steps.limits_ns(keys[-2], keys[-1])
+        if keys[-1] in self._compared:
+            values = self._slots.values(keys[-1], text)
+            gap_ns = self._steps.fitting_gap(keys, gap_ns, values)
         return min(max(gap_ns, shortest_ns), longest_ns)
 
-    def gap_behind(self, session: Session, at: int, gap_ns: int, passed_ns: int) -> int:
+    def gap_behind(
+        self, session: Session, at: int, gap_ns: int, passed_ns: int, text: bytes
+    ) -> int:
         """The gap before event `at` of a session, within which an event was passed over.
 
         Training knows the gap without the new step, and so not how long that one takes. A gap that
@@ -210,9 +233,9 @@ class OddEvents:
         since_ns = session.times[at] - passed_ns
         if not 0 <= since_ns < gap_ns:
             return gap_ns
-        return min(gap_ns, max(since_ns, self.usual_gap(session.keys[: at + 1], gap_ns)))
+        return min(gap_ns, max(since_ns, self.usual_gap(session.keys[: at + 1], gap_ns, text)))
 
-    def certain_gap(self, session: Session, at: int, gap_ns: int) -> int:
+    def certain_gap(self, session: Session, at: int, gap_ns: int, text: bytes) -> int:
         """The gap before event `at` of a session, as exactly as the times of the stream tell it.
 
         Where they are less exact than those of training, the gap may be indistinguishable from the
@@ -221,7 +244,7 @@ class OddEvents:
         off_ns = uncertain_ns(self._steps, *session.times[max(at - 1, 0) : at + 1])
         if not off_ns:
             return gap_ns
-        usual_ns = self.usual_gap(session.keys[: at + 1], gap_ns)
+        usual_ns = self.usual_gap(session.keys[: at + 1], gap_ns, text)
         if abs(usual_ns - gap_ns) < off_ns:
             return usual_ns
         return gap_ns
@@ -241,7 +264,7 @@ class OddEvents:
         text: bytes,
         record: Any,
         *,
-        rare: bool,
+        rare: int,
     ) -> list[Deviation]:
         """What is odd about the last of `keys`, which led to `state`.
 
@@ -252,10 +275,14 @@ class OddEvents:
             return found
         others = [self._steps.gap(keys, gap_ns)]
         # Every event of a session that is decided comes here, and few of them have odd content.
-        if rare and self.has_odd_content(keys[-1], text, record):
+        if rare & RARE and self.has_odd_content(keys[-1], text, record):
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))
+        # A number that is odd by itself is told, and not that it does not go with another one.
+        if rare & COMPARED and not any(others):
+            values = self._slots.values(keys[-1], text)
+            others.append(self._steps.proportion(keys, gap_ns, values))
         return found + [deviation for deviation in others if deviation is not None]
 
     def overdue(

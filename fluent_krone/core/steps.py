@@ -151,6 +151,22 @@ class StepJudge(Protocol):
         """What is odd about the values of the last of `keys`."""
         ...
 
+    @property
+    def compared(self) -> frozenset[int]:
+        """Log keys whose numbers are compared with one another, at each of their events."""
+        ...
+
+    def proportion(
+        self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]
+    ) -> Deviation | None:
+        """What is odd about the numbers of the last of `keys`, which is one of those, beside one
+        another: its values, and the gap before it."""
+        ...
+
+    def fitting_gap(self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]) -> int:
+        """The gap that fits the values of such an event and is nearest to `gap_ns`."""
+        ...
+
 
 def uncertain_ns(steps: StepJudge | None, *times_ns: int) -> int:
     """By how much a time between two of these may be longer or shorter than they say, in ns.

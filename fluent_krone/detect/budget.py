@@ -25,7 +25,7 @@ Score = Literal[
     "order.session", "order.entity", "order.before", "order.pair", "order.recent", "order.progress",
     # In bundles of earlier versions:
     "order.triple",
-    "time", "time.wait", "time.seq", "values", "values.range", "levels",
+    "time", "time.wait", "time.seq", "values", "values.range", "proportion", "levels",
 ]  # fmt: skip
 # In 1,000 normal sessions; what is assumed where nothing is asked for.
 FALSE_ALARMS = 1.0

@@ -14,6 +14,7 @@ from .budget import DECIMALS, Budget
 from .measures import as_time
 from .next_step import Context
 from .order import COUNTING, View
+from .proportions import ANY, GAP
 from .situations import Situations
 from .step_words import Said, StepWords
 from .values import Known, KnownSet
@@ -58,11 +59,10 @@ class Steps:
         budget: Budget,
         thresholds: Mapping[str, float],
     ) -> None:
+        self._of = witnesses
         self.order = witnesses.order
         self.times = witnesses.times
         self.values = witnesses.values
-        self.levels = witnesses.levels
-        self.durations = witnesses.durations
         self.waits = witnesses.waits
         words = StepWords(hierarchy, witnesses.order)
         self._step = words.step
@@ -276,12 +276,12 @@ class Steps:
         threshold = self._thresholds.get("time.seq")
         if threshold is None:
             return ()
-        return self.durations.limits(keys, threshold)
+        return self._of.durations.limits(keys, threshold)
 
     def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
         threshold = self._thresholds["time.seq"]
         start, end, _ = limit
-        span = next(s for s in self.durations.spans(keys) if (s.start, s.end) == (start, end))
+        span = next(s for s in self._of.durations.spans(keys) if (s.start, s.end) == (start, end))
         which = f"step {event - start + 1} of them"
         if event == end - 1:
             which = "the last one"
@@ -301,18 +301,26 @@ class Steps:
         watched: frozenset[int] = frozenset()
         if min(self._value_thresholds.values()) < math.inf:
             watched |= frozenset(self.values.by_key)
+        watched |= self.compared
         if self.has_levels:
-            watched |= frozenset(self.levels.seen)
+            watched |= frozenset(self._of.levels.seen)
         return watched
+
+    @property
+    def compared(self) -> frozenset[int]:
+        """Log keys with numbers that are compared with one another."""
+        if "proportion" not in self._thresholds:
+            return frozenset()
+        return frozenset(self._of.proportions.by_key)
 
     @property
     def has_levels(self) -> bool:
         """Whether levels are worth a look at all."""
-        return "levels" in self._thresholds and bool(self.levels.seen)
+        return "levels" in self._thresholds and bool(self._of.levels.seen)
 
     def is_too_severe(self, log_key: int, rank: int) -> bool:
         """Whether a level of that rank deviates."""
-        return round(self.levels.score(log_key, rank), DECIMALS) > self._thresholds["levels"]
+        return round(self._of.levels.score(log_key, rank), DECIMALS) > self._thresholds["levels"]
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
         """Whether a value deviates."""
@@ -355,12 +363,36 @@ class Steps:
         said = Said(words, (last,))
         return self._deviation("values", direction, "status", last, keys[-1], odd, said, detail)
 
+    def proportion(
+        self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]
+    ) -> Deviation | None:
+        threshold = self._thresholds.get("proportion", math.inf)
+        before = keys[-2] if len(keys) > 1 else ANY
+        found = self._of.proportions.found(before, keys[-1], gap_ns, values)
+        most = max(found, key=lambda one: one.score, default=None)
+        if most is None or round(most.score, DECIMALS) <= threshold:
+            return None
+        last = len(keys) - 1
+        odd = _Oddity("proportion", most.score, threshold)
+        if most.of.judged == GAP:
+            direction, words, beyond = most.gap_told(self._step(keys[-1]), self._step(keys[-2]))
+            said = Said(words, (last, last - 1))
+            found_gap = self._deviation("time", direction, "status", last, keys[-1], odd, said)
+            return replace(found_gap, beyond=beyond)
+        value = values[most.of.judged].decode("utf-8", "replace")[:_LONGEST_VALUE]
+        direction, detail, usual = most.value_told()
+        said = Said(f"Unusual value “{value}” in {self._step(keys[-1])}. {usual}.", (last,))
+        return self._deviation("values", direction, "status", last, keys[-1], odd, said, detail)
+
+    def fitting_gap(self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]) -> int:
+        return self._of.proportions.fitting_gap(keys[-2], keys[-1], gap_ns, values)
+
     def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
         threshold = self._thresholds.get("levels")
-        score = self.levels.score(keys[-1], rank)
+        score = self._of.levels.score(keys[-1], rank)
         if threshold is None or round(score, DECIMALS) <= threshold:
             return None
-        events = self.levels.seen[keys[-1]][1]
+        events = self._of.levels.seen[keys[-1]][1]
         words = (
             f"{self._step(keys[-1])} was logged as {_LEVEL_NAMES.get(rank, 'a severe event')}: a "
             f"higher level than in any of {events:,} normal cases."

@@ -89,12 +89,12 @@ class KnownRange:
         """A text in a number's place, the first zero, and a new letter behind a number are new
         values; others lie out or not.
         """
-        if self._has_new_letter(value) or self._is_new(self._number(value)):
+        if self._has_new_letter(value) or self._is_new(self.number(value)):
             return "values"
         return "values.range"
 
     def score(self, value: bytes) -> float:
-        number = self._number(value)
+        number = self.number(value)
         if number is None or self._is_new(number) or self._has_new_letter(value):
             return self.surprise
         return self.range.score(number - self.floor)
@@ -102,7 +102,8 @@ class KnownRange:
     def _has_new_letter(self, value: bytes) -> bool:
         return bool(self.letters) and value_hash(value[-1:]) not in self.letters
 
-    def _number(self, value: bytes) -> float | None:
+    def number(self, value: bytes) -> float | None:
+        """The number that a value is, in the unit of the range; None where it is none."""
         if self.has_letter:
             value = without_letter(value)
         return as_number(in_unit(value, self.unit))
@@ -124,7 +125,7 @@ class KnownRange:
 
     def side(self, value: bytes) -> str:
         """Where a value lies that is outside the range."""
-        number = self._number(value)
+        number = self.number(value)
         if number is None:
             return "text"
         if number == 0:

@@ -12,6 +12,7 @@ from .levels import Levels, levels_from_json, levels_to_json
 from .order import Order, order_from_json, order_to_json
 from .precedence import precedence_from_json, precedence_to_json
 from .progress import Progress, progress_from_json, progress_to_json
+from .proportions import Proportions, proportions_from_json, proportions_to_json
 from .recent import Recent, recent_from_json, recent_to_json
 from .times import Times, times_from_json, times_to_json
 from .values import ValueWitness, values_from_json, values_to_json
@@ -28,6 +29,7 @@ class StepWitnesses:
     levels: Levels
     durations: Durations
     waits: Waits
+    proportions: Proportions
 
     def to_json(self) -> dict[str, Any]:
         """What a bundle holds of them; `witnesses_from_json` reads it."""
@@ -45,6 +47,7 @@ class StepWitnesses:
             "levels": levels_to_json(self.levels),
             "durations": durations_to_json(self.durations),
             "waits": waits_to_json(self.waits),
+            "proportions": proportions_to_json(self.proportions),
         }
 
 
@@ -80,6 +83,7 @@ def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> Step
     if "progress" in values:
         recent = recent_from_json(values["recent"])
         progress = progress_from_json(values["progress"])
+    of_values = values_from_json(values["values"])
     return StepWitnesses(
         Order(
             hierarchy,
@@ -90,8 +94,9 @@ def witnesses_from_json(values: Mapping[str, Any], hierarchy: Hierarchy) -> Step
             progress=progress,
         ),
         times_from_json(values["times"], hierarchy),
-        values_from_json(values["values"]),
+        of_values,
         levels_from_json(values["levels"]),
         durations_from_json(values.get("durations"), hierarchy),
         waits_from_json(values.get("waits")),
+        proportions_from_json(values.get("proportions"), of_values),
     )

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ...reading.records import SessionKey
 from ...types import Deviation, Finding
 from ..findings import FindingMaker
-from ..odd_events import OddEvents
+from ..odd_events import COMPARED, RARE, OddEvents
 from ..sessions import ALERTED, Session
 from ..steps import END, NEVER_NS, START
 from ..tracker import State
@@ -355,12 +355,12 @@ class Rejudging:
         was passed over. Values and levels were judged as the step came.
         """
         gap_ns = session.times[place] - session.times[max(place - 1, 0)]
-        gap_ns = self._engine.judging.certain_gap(session, place, gap_ns, passed_ns)
+        line = _line(session, place)
+        gap_ns = self._engine.judging.certain_gap(session, place, gap_ns, passed_ns, line)
         if not state.deviations and state.shortest_ns <= gap_ns <= state.longest_ns:
             return ()
         keys = session.keys[: place + 1]
-        line = _line(session, place)
-        return self._odd.deviations(state, keys, gap_ns, line, None, rare=True)
+        return self._odd.deviations(state, keys, gap_ns, line, None, rare=RARE | COMPARED)
 
 
 def _line(session: Session, place: int) -> bytes:

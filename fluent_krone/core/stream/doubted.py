@@ -124,7 +124,7 @@ class DoubtedEvents:
                 engine.journal.save_again([session])
                 engine.sessions.open.move_to_end(session.key)
                 gap_ns = note.time_ns - session.times[at - 1]
-                gap_ns = engine.judging.certain_gap(session, at, gap_ns, session.passed_ns)
+                gap_ns = engine.judging.certain_gap(session, at, gap_ns, session.passed_ns, b"")
                 odd = engine.single.odd.gap(session.keys[: at + 1], gap_ns)
                 findings += engine.judging.make.deviations(session, odd, "early", now)
             so_far.seen = then
