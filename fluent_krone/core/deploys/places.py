@@ -9,7 +9,7 @@ from typing import Any
 from ...reading.newforms import NewForms
 from .newsteps import NewStep
 from .replacing import UNDECIDED, Replacing, Run
-from .wording import likeness
+from .wording import shared_words
 
 # What a message stands for that is passed over. No log key is negative.
 PASSED = -1
@@ -90,7 +90,7 @@ class Places:
             return step.log_keys[0]
         text = message.decode("utf-8", "replace")
         places = range(len(step.log_keys))
-        nearest = max(places, key=lambda i: (likeness(text, self.names[step.log_keys[i]]), -i))
+        nearest = max(places, key=lambda i: (shared_words(text, self.names[step.log_keys[i]]), -i))
         return step.log_keys[nearest]
 
     def meanings(self) -> Mapping[int, int]:

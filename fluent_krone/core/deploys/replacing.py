@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..steps import END, START, Row
-from .wording import Wording, likeness
+from .wording import Wording, shared_words
 
 # What a new step stands for: no old step, or nobody knows yet. Old steps are log keys from 0.
 ADDED = -1
@@ -164,7 +164,7 @@ class Replacing:
         contexts = _contexts(number, runs, {})
         scores, _ = self._scores(contexts)
         found = [
-            (likeness(text, self._templates[log_key]), scores[log_key], log_key)
+            (shared_words(text, self._templates[log_key]), scores[log_key], log_key)
             for log_key in self._expected(contexts, scores)
         ]
         alike, _, log_key = max(found, default=(0.0, 0.0, ADDED))
@@ -253,7 +253,7 @@ class Replacing:
                 return None
         ranked = []
         for log_key, score in scores.items():
-            words = _WORDS * likeness(text, self._templates[log_key])
+            words = _WORDS * shared_words(text, self._templates[log_key])
             around = _AROUND * self._alike(log_key, contexts)
             ranked.append((score / total + words + around, -log_key))
         best, log_key = max(ranked)

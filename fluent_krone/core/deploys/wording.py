@@ -264,10 +264,10 @@ def _value_of(word: str) -> str:
     return word.rpartition("=")[2].strip(_PUNCTUATION)
 
 
-def likeness(one: str, other: str) -> float:
+def shared_words(one: str, other: str) -> float:
     """The share of words that two templates have in common, 0 to 1.
 
-    >>> likeness("cart of user <num> loaded", "loaded cart of user <num>")
+    >>> shared_words("cart of user <num> loaded", "loaded cart of user <num>")
     1.0
     """
     first = Counter(word.lower() for word in _WORD.findall(one))

@@ -35,6 +35,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..steps import NEVER_NS
 from .delays import StreamDelays
 from .flow import FlowWatch
 from .offsets import AGREED, FAR_BEHIND_NS, Offset, quarters_s
@@ -51,8 +52,6 @@ _LEAST_DOUBTED_NS = 5 * _NS
 _FORGOTTEN = 16
 # Behind the watermark by more than this, events may be a step back; closer ones are late.
 _STEP_BACK_NS = 60 * _NS
-# Later than any event time, in ns.
-_NO_TIME = 2**63 - 1
 
 
 class _Pace:
@@ -93,7 +92,7 @@ class _Doubt:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self.earliest_ns = _NO_TIME
+        self.earliest_ns = NEVER_NS
         self.uncounted = 0
 
 
@@ -302,7 +301,7 @@ class StreamTime:
         """The input ends: what was doubted last is believed, since nothing spoke against it."""
         had = self.doubted > 0
         self.doubted = 0
-        self._doubt.earliest_ns = _NO_TIME
+        self._doubt.earliest_ns = NEVER_NS
         return had
 
     def clock_at(self, time_ns: int) -> int:
@@ -345,7 +344,7 @@ class StreamTime:
         self.fed_at = saved["fed_at"]
         self.doubted = saved["leaps"]
         self._doubt.uncounted = saved.get("slips", 0)
-        self._doubt.earliest_ns = saved.get("doubted_from", _NO_TIME)
+        self._doubt.earliest_ns = saved.get("doubted_from", NEVER_NS)
         self._doubt.sources.load(saved.get("sources"))
         pace = self._pace
         pace.moves, pace.usual_ns, pace.moved_at = saved.get("pace", (0, 0, 0))
@@ -363,7 +362,7 @@ class StreamTime:
         if self._doubt.uncounted:
             self._counters["time_leap"] += self._doubt.uncounted
         self._doubt.uncounted = 0
-        self._doubt.earliest_ns = _NO_TIME
+        self._doubt.earliest_ns = NEVER_NS
         self.doubted = 0
         self._doubt.sources.disagree()
 
