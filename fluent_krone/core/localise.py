@@ -5,9 +5,9 @@ How the most abnormal Seq is found:
 1. Of the normal sessions, take the one that is nearest by counts and runs most alike. Of a session
    that was cut short, that is one which it is the beginning of.
 2. Counts: what the session has more of than the nearest normal one adds to the scores of those
-   events that have no counterpart there (`NestedDetector.excess`). Templates that speak of failure
-   weigh more: words rank the events of a session that is abnormal already, and never touch a
-   verdict.
+   events that have no counterpart there (`NestedDetector.excess`). What no normal session has so
+   often outweighs harmless steps that others have. Templates that speak of failure weigh more:
+   words rank the events of a session that is abnormal already, and never touch a verdict.
 3. Patterns: where an unseen Seq leaves the nearest seen pattern of its level, that event gets as
    much as the heaviest count did. This also sees order, which counts cannot.
 4. An error that hardly any normal session has outweighs the rest, even where the nearest normal
@@ -209,18 +209,30 @@ def _score_counts(
     the log keys that the session has more of: how many here, and how many there.
     """
     alone = _by_key(keys, _without_counterpart(keys, normal), more)
-    # Log key → what each of its events gets, where too few of them are known.
+    # Log key → what each of its events gets, and the most that one gets which is only a difference
+    # from this normal session: no more of them than in others, and no failure.
+    each: dict[int, float] = {}
+    harmless = 0.0
+    for key, (here, there) in more.items():
+        severity = template_severity(hierarchy.rows[key].template)
+        events = len(alone[key])
+        if events < here - there:
+            events = here
+        each[key] = nested.excess(key, here, there) * (1 + severity) / events
+        if not severity and here <= nested.most(key):
+            harmless = max(harmless, each[key])
+    # The same, where too few of its events are known.
     shares: dict[int, float] = {}
     for key, (here, there) in more.items():
-        weight = 1 + template_severity(hierarchy.rows[key].template)
-        excess = nested.excess(key, here, there) * weight
-        events = alone[key]
-        if len(events) < here - there:
-            shares[key] = excess / here
+        if here > nested.most(key):
+            # So many are odd beside any normal session.
+            each[key] += harmless
+        if len(alone[key]) < here - there:
+            shares[key] = each[key]
             continue
         # Every event has one log key, so nothing was added before.
-        for event in events:
-            scores[event] = excess / len(events)
+        for event in alone[key]:
+            scores[event] = each[key]
     if shares:
         # Without a step of Python for each event: sessions may be long.
         shared = map(shares.get, keys, repeat(0.0))

@@ -431,6 +431,22 @@ def test_an_error_that_hardly_any_normal_session_has_outweighs_a_step_too_many()
     assert odd_event(200) != keys.index(FAILED)
 
 
+def test_what_comes_more_often_than_in_any_session_outweighs_what_only_the_nearest_one_lacks() -> (
+    None
+):
+    """Wrong before: a backup that lost its connection twelve times was said to begin oddly, as
+    “normally” a weekly one does. Most begin as it did, but those with the most losses were weekly.
+    """
+    tolls = (DRIVE, TOLL, DRIVE, TOLL)
+    daily = tuple((LOAD, RADIO, *tolls[:some], *TRIP, *SERVED) for some in (0, 2))
+    weekly = (LOAD, WINDOW, *tolls, DRIVE, TOLL, *TRIP, *SERVED)
+    cascade = rounds((*daily * 5, weekly))
+    keys = (LOAD, RADIO, *tolls * 2, DRIVE, TOLL)
+    verdict = cascade.early(cascade.tracker.replay(keys), keys)
+    assert verdict.evidence.nearest_keys == weekly
+    assert keys[verdict.event] == TOLL
+
+
 @given(
     st.lists(
         st.tuples(
