@@ -25,6 +25,7 @@ from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import SeqDetector
 from fluent_krone.detect.budget import clearing_of
 from fluent_krone.detect.local_context import Automaton, LocalContext
+from fluent_krone.detect.loops import loops_to_json
 from fluent_krone.detect.needs import needs_to_json
 from fluent_krone.detect.nested_aware import NestedAware
 from fluent_krone.detect.steps import Steps
@@ -134,6 +135,7 @@ def fit(sessions: Sequence[LogKeys], hierarchy: Hierarchy, cache_bytes: int = 16
             number_costs=model.number_costs.tolist(),
             proving=True,
             needs=needs_to_json(model.needs),
+            loops=loops_to_json(model.loops),
         ),
         cache_bytes=cache_bytes,
     )

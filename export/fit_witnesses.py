@@ -37,7 +37,7 @@ Scores = dict[str, float]
 # What `density` scores is added by the caller, who has many sessions at once.
 DENSITY = "density"
 # Scores of a session as a whole.
-WHOLE = (DENSITY, "counts", "needs", "patterns", "unseen")
+WHOLE = (DENSITY, "counts", "needs", "loops", "patterns", "unseen")
 # Scores that are 0 or one other number: there is no lower threshold than 0.
 BINARY = ("patterns", "unseen")
 # Scores of what is new: 0 for all that training had.
@@ -125,6 +125,7 @@ class FittedWitnesses:
         return {
             "counts": round(self.counts.score(keys), DECIMALS),
             "needs": round(self.counts.lacking(keys), DECIMALS),
+            "loops": round(self.counts.looping(keys), DECIMALS),
             "patterns": float(not self.forms.patterns(keys) <= self._patterns),
             "unseen": unseen,
             **{f"order.{view}": round(score, DECIMALS) for view, score in order.items()},

@@ -47,7 +47,7 @@ _BEYOND_ORDER = 2.0
 # of the largest: several of them can be had for what one would cost, and each finds most of what
 # it would find there.
 _MEASURED = {
-    **dict.fromkeys(("time", "time.wait", "time.seq", "proportion"), 1.0),
+    **dict.fromkeys(("time", "time.wait", "time.seq", "proportion", "loops"), 1.0),
     "values.range": 0.6,
 }
 _SHARES = (1 / 4, 1 / 2)

@@ -24,6 +24,7 @@ from fluent_krone.demo.simulator import (
 )
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.detect.bundle_writer import BundleContent, write_bundle
+from fluent_krone.detect.loops import loops_to_json
 from fluent_krone.detect.needs import needs_to_json
 from fluent_krone.detect.waits import usual_silence_ns
 from fluent_krone.detect.witnesses import WitnessFiles
@@ -81,6 +82,7 @@ def fit_demo(folder: Path) -> None:
             number_costs=model.number_costs.round(6).tolist(),
             proving=True,
             needs=needs_to_json(model.needs),
+            loops=loops_to_json(model.loops),
         ),
         clearing=calibration.clearing,
         steps=WitnessFiles(

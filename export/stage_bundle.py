@@ -194,6 +194,7 @@ def bundle_content(work: Work) -> dict[str, Any]:
             number_costs=model["number_costs"],
             proving=True,
             needs=model["needs"],
+            loops=model["loops"],
         ),
         "clearing": calibration.clearing,
         "steps": WitnessFiles(

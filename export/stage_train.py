@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from fluent_krone.core.hierarchy import Hierarchy
+from fluent_krone.detect.loops import loops_to_json
 from fluent_krone.detect.needs import needs_to_json
 
 from .calibrate import calibrate
@@ -30,6 +31,7 @@ def run_train(work: Work) -> None:
         "costs": model.costs.round(6).tolist(),
         "number_costs": model.number_costs.round(6).tolist(),
         "needs": needs_to_json(model.needs),
+        "loops": loops_to_json(model.loops),
     }
     work.write("nested_aware.onnx", content)
     work.write_json("nested_aware.json", fields)

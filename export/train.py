@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fluent_krone.core.hierarchy import Hierarchy
 from fluent_krone.detect.counts import Counts
+from fluent_krone.detect.loops import Loops, measure_loops
 from fluent_krone.detect.needs import Needs
 from fluent_krone.detect.nested_aware import (
     Feature,
@@ -65,7 +66,8 @@ class DensityModel:
     float32[V + 1]. `log_prior` float64[P] holds the logarithms of their shares of training, and
     `normal` one training session of each. `costs` float64[V + 1] say for each feature how seldom a
     session differs in it from the nearest one unlike it, and `number_costs` how seldom one does
-    that has it. `needs` are what the steps of a session need. `dropped` counts the distinct vectors
+    that has it. `needs` are what the steps of a session need, and `loops` how often a step may
+    come. `dropped` counts the distinct vectors
     beyond the limits; each of them adds to the share of the nearest vector that was kept.
     """
 
@@ -78,6 +80,7 @@ class DensityModel:
     costs: Doubles
     number_costs: Doubles
     needs: Needs
+    loops: Loops
     dropped: int = 0
     norms: Doubles = field(init=False)
 
@@ -104,7 +107,13 @@ class DensityModel:
         costs = self.costs.tolist()
         number_costs = self.number_costs.tolist()
         return counts_of(
-            self.normal, self.columns, costs, number_costs, proving=True, needs=self.needs
+            self.normal,
+            self.columns,
+            costs,
+            number_costs,
+            proving=True,
+            needs=self.needs,
+            loops=self.loops,
         )
 
     def _held(self, log_keys: Sequence[int]) -> tuple[Doubles, Doubles]:
@@ -253,6 +262,7 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
     costs = np.log((1 + len(use)) / (1 + differing))
     # A dozen sessions that have a step prove little of how often it comes, however many lack it.
     number_costs = np.log((1 + having) / (1 + np.minimum(differing, having)))
+    bags = [Counter(table.example[row]) for row in rows]
     return DensityModel(
         hierarchy=hierarchy,
         columns={features[column]: i for i, column in enumerate(known)},
@@ -262,7 +272,8 @@ def fit_table(table: Table, use: Ints, hierarchy: Hierarchy, *, seed: int = 0) -
         normal=[table.example[row] for row in rows[kept]],
         costs=costs,
         number_costs=number_costs,
-        needs=count_needs([Counter(table.example[row]) for row in rows], times.tolist()),
+        needs=count_needs(bags, times.tolist()),
+        loops=measure_loops(bags, times.tolist()),
         dropped=len(rows) - len(kept),
     )
 

@@ -18,10 +18,10 @@ from typing import Any, Literal, get_args
 from ..core.cascade import Clearing
 from ..errors import BundleError
 
-# The scores that have a threshold. The first five are of a whole session and make `sequence`
+# The scores that have a threshold. The first six are of a whole session and make `sequence`
 # alerts; the others are of one step and make `deviation` alerts.
 Score = Literal[
-    "density", "counts", "needs", "patterns", "unseen",
+    "density", "counts", "needs", "loops", "patterns", "unseen",
     "order.session", "order.entity", "order.before", "order.pair", "order.recent", "order.progress",
     # In bundles of earlier versions:
     "order.triple",

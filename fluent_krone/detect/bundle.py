@@ -353,6 +353,7 @@ def _nested(content: dict[str, bytes], hierarchy: Hierarchy, path: Path) -> Nest
         number_costs=declared.get("number_costs", ()),
         proving=declared.get("proving", False),
         needs=declared.get("needs"),
+        loops=declared.get("loops", ()),
     )
     return NestedAware(hierarchy, files, where=str(path / "nested_aware.onnx"))
 

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .loops import Loops
 from .needs import Need, Needs
 
 Bag = frozenset[tuple[int, int]]
@@ -58,7 +59,7 @@ class Counts:
     `costs` of steps that a normal session lacks, and `number_costs` of those that it has in another
     number, are by log key; a log key without one costs `unknown`. With `proving`, a step that comes
     in another number than its group costs what the sessions prove that had it; bundles of earlier
-    versions take the cost of another number. They have no `needs` of their own either.
+    versions take the cost of another number. They have neither `needs` nor `loops` of their own.
 
     >>> counts = Counts([(1, 2, 2), (1, 2, 2, 2)], {1: 7.0, 2: 0.5}, unknown=9.0)
     >>> [counts.score(keys) for keys in ((2, 1, 2), (1, 2), (2, 2), (1, 2, 2, 3))]
@@ -74,6 +75,7 @@ class Counts:
         *,
         proving: bool = False,
         needs: Needs | None = None,
+        loops: Loops | None = None,
     ) -> None:
         bags = list(dict.fromkeys(map(bag_of, normal)))
         self._known = frozenset(bags)
@@ -82,6 +84,7 @@ class Counts:
         self._unknown = unknown
         self._proving = proving
         self._needs = self._earlier_needs(bags) if needs is None else needs
+        self._loops = loops or Loops({})
         self._groups = _groups(bags)
         self._group_of = {key: group for group in self._groups for key in group}
         # Of a group, its first log key stands for all.
@@ -141,6 +144,10 @@ class Counts:
         """0 where a session has all that its steps need; else the score of what it lacks."""
         need = self._needs.lacking(Counter(log_keys))
         return need.score if need else 0.0
+
+    def looping(self, log_keys: Sequence[int]) -> float:
+        """0 where a session has no step more often than those of training; else how odd that is."""
+        return self._loops.score(Counter(log_keys))
 
     def _earlier_needs(self, bags: Sequence[Bag]) -> Needs:
         """What a bundle of an earlier version knows of needs."""

@@ -30,6 +30,7 @@ from ..reading.cache import Generation
 from ..timing import Histogram
 from .budget import judges_steps
 from .counts import Counts
+from .loops import Loops, loops_from_json
 from .needs import Needs, needs_from_json
 
 Kind = Literal["key", "entity", "action"]
@@ -182,10 +183,11 @@ class NestedFiles:
     decimals: int = 4
     costs: Sequence[float] = ()
     number_costs: Sequence[float] = ()
-    # As `Counts` takes them, `needs` as `needs_to_json` writes them; bundles of earlier versions do
+    # As `Counts` takes them: `needs` and `loops` as plain values. Bundles of earlier versions do
     # not say them.
     proving: bool = False
     needs: Sequence[Any] | None = None
+    loops: Sequence[Any] = ()
 
 
 def counts_of(
@@ -196,6 +198,7 @@ def counts_of(
     *,
     proving: bool = False,
     needs: Needs | None = None,
+    loops: Loops | None = None,
 ) -> Counts:
     """The witness of the counts of normal sessions; costs are one a column, and one more.
 
@@ -208,7 +211,9 @@ def counts_of(
     for of_columns in (costs, number_costs or costs):
         pairs = zip(features, of_columns[:-1], strict=True)
         by_key.append({node: cost for (kind, node), cost in pairs if kind == "key"})
-    return Counts(normal, by_key[0], costs[-1], by_key[1], proving=proving, needs=needs)
+    return Counts(
+        normal, by_key[0], costs[-1], by_key[1], proving=proving, needs=needs, loops=loops
+    )
 
 
 class NestedAware:
@@ -241,11 +246,11 @@ class NestedAware:
             files.number_costs,
             proving=files.proving,
             needs=None if files.needs is None else needs_from_json(files.needs),
+            loops=loops_from_json(files.loops),
         )
         # Counts that are farther than this from those of normal sessions are new ones, and so are
-        # those of a session that lacks what more sessions have.
-        self._counts_above = 0.0
-        self._lacking_above = 0.0
+        # those of a session that lacks what more sessions have, or has a step far more often.
+        self._above = {"counts": 0.0, "needs": 0.0, "loops": math.inf}
         self._known = frozenset(node for kind, node in files.columns if kind == "key")
         self._judges_steps = False
         self._last_keys: tuple[int, ...] | None = None
@@ -271,9 +276,10 @@ class NestedAware:
         """The same detector with the thresholds of a budget; the band moves along."""
         other = copy.copy(self)
         other.threshold = threshold = thresholds["density"]
-        other._counts_above = thresholds.get("counts", 0.0)
-        # Bundles of earlier versions have one threshold for both.
-        other._lacking_above = thresholds.get("needs", other._counts_above)
+        counts_above = thresholds.get("counts", 0.0)
+        # Bundles of earlier versions have one threshold for counts and needs, and none for loops.
+        of_earlier = {"counts": counts_above, "needs": counts_above, "loops": math.inf}
+        other._above = {name: thresholds.get(name, above) for name, above in of_earlier.items()}
         other._judges_steps = judges_steps(thresholds)
         low = min(self.band[0], 0.9 * threshold)
         other.band = (low, 2 * threshold - low)
@@ -326,9 +332,15 @@ class NestedAware:
             return False
         if self.counts.is_known(log_keys):
             return True
-        if round(self.counts.lacking(log_keys), self._decimals) > self._lacking_above:
-            return False
-        return round(self.counts.score(log_keys), self._decimals) <= self._counts_above
+        # The last one takes longest.
+        for name, score in (
+            ("needs", self.counts.lacking),
+            ("loops", self.counts.looping),
+            ("counts", self.counts.score),
+        ):
+            if round(score(log_keys), self._decimals) > self._above[name]:
+                return False
+        return True
 
     def _counts_of(self, log_keys: Sequence[int]) -> tuple[Counter[Feature], _Exact]:
         """The nested counts, as a mapping and as a set.

@@ -138,14 +138,14 @@ def range_of(numbers: Sequence[float], unit: float, steepest: float = STEEPEST) 
     """
     unit = max(unit, _NEXT_TO_NOTHING * median(numbers))
     x = sorted(math.log(number + unit) for number in numbers)
-    extremes = max(1, min(_EXTREMES, int(len(x) * _EXTREME_SHARE)))
+    extremes = extremes_of(len(x))
     base = math.log(len(x) / extremes)
     return Range(
         count=len(x),
         median=math.exp(x[len(x) // 2]) - unit,
         unit=unit,
-        low=_tail([-value for value in reversed(x[:extremes])], base, -1, steepest),
-        high=_tail(x[-extremes:], base, 1, steepest),
+        low=tail_of([-value for value in reversed(x[:extremes])], base, -1, steepest),
+        high=tail_of(x[-extremes:], base, 1, steepest),
     )
 
 
@@ -217,7 +217,12 @@ def _drawn(tails: Sequence[Tail]) -> list[Tail]:
     ]
 
 
-def _tail(extremes: Sequence[float], base: float, sign: int, steepest: float) -> Tail:
+def extremes_of(count: int) -> int:
+    """How many of `count` numbers say where a tail begins and how fast it falls."""
+    return max(1, min(_EXTREMES, int(count * _EXTREME_SHARE)))
+
+
+def tail_of(extremes: Sequence[float], base: float, sign: int, steepest: float) -> Tail:
     """From the most extreme numbers, ascending.
 
     1. Of an exponential tail, the mean excess of the numbers beyond `start` is its scale.
