@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import header_forms as forms
-from .header_roles import LEVELS, SHARE, Column, give_roles, is_anchor, is_status, joined
+from .header_roles import LEVELS, SHARE, SURE_SIGN, Column, give_roles, is_anchor, is_status, joined
 from .header_times import ZONES, compiled, stamps
 
 # Lines, each with the place from which it is read on.
@@ -38,6 +38,8 @@ _WORD = re.compile(r"[a-z]+\Z")
 _WORDS_OF_SENTENCE = 2
 # Where more of them stand in a row, the first may have a capital letter.
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
+# A level is a header of its own where there are this many of them.
+_SEVERAL = 2
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -107,7 +109,20 @@ def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
     if any(column.pattern.startswith(forms.LEVEL_PAIR) for column in columns):
         return True
     with_level = "level" in named and not named.isdisjoint({"component", "thread", "uptime"})
-    return with_level or named >= {"component", "pid"}
+    return with_level or named >= {"component", "pid"} or _is_marked_level(columns)
+
+
+def _is_marked_level(columns: Sequence[Column]) -> bool:
+    """Whether the header is but a level, in brackets, before a bar or filled up with blanks.
+
+    With a mere blank or colon behind it, it is a message's first word as often as not.
+    """
+    if len(columns) != 1 or len(columns[0].levels) < _SEVERAL:
+        return False
+    level = columns[0]
+    is_aligned = len(level.widths) == 1 and len({len(word) for word in level.levels}) > 1
+    is_bare = level.pattern.startswith((forms.BARE_LEVEL, forms.BARE_LETTER))
+    return not is_bare or is_aligned or SURE_SIGN.search(level.pattern) is not None
 
 
 def _is_sentence(columns: Sequence[Column]) -> bool:
@@ -173,6 +188,8 @@ def _behind(column: Column, rests: _Rests) -> _Rests:
                 column.behind.add(word[0])
             if "value" in pattern.groupindex:
                 column.values.append(match["value"] or "")
+            if "level" in pattern.groupindex:
+                column.levels.add(match["level"])
             if "pid" in pattern.groupindex and match["pid"]:
                 column.has_pid = True
     return on

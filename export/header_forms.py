@@ -29,7 +29,7 @@ _BRACKETS = ((r"\[", r"\]"), (r"\(", r"\)"), ("<", ">"))
 # A letter in brackets is no level behind a word, as in `query[A]`.
 _LETTERS_IN_BRACKETS = tuple(rf"(?<!\w){o}(?<level>{_LETTERS}){c}" for o, c in _BRACKETS)
 # A level in each of its spellings, with what must follow a word that stands by itself.
-_BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
+BARE_LEVEL = rf"(?<level>{WORDS})(?=[\s:|\[\],;/>!~^#])!?"
 BARE_LETTER = rf"(?<level>{_LETTERS})(?=[\s:|/!>\]])!?"
 # Letters that are a level where all lines of a sample have the same one: hardly anything happened.
 SOLE_LEVELS = frozenset("DIWNVidwnv")
@@ -55,9 +55,9 @@ LEVELS = (
     r"(?<level>[TDIWEC])\d{3}(?=: )",
     # the names of syslog's constants
     rf"LOG_(?<level>{WORDS})(?=[\s:])",
-    _BARE_LEVEL,
+    BARE_LEVEL,
     BARE_LETTER,
-    rf"\[ *{_BARE_LEVEL}",
+    rf"\[ *{BARE_LEVEL}",
     rf"\[ *{BARE_LETTER}",
     # the end of a message's number, as IBM writes it: ANR0406I; the number is the message's own
     r"(?=[A-Z]{3,8}\d{3,5}(?<level>[IWES])[:\s])",

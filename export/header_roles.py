@@ -30,7 +30,7 @@ _KINDS = 3
 # Bare words between the level and a name; with more of them the message has begun.
 _WORDS_OF_MESSAGE = 3
 # A sign behind a column with which no message goes on: a dash, a bar, a tab.
-_SURE_SIGN = re.compile(rf"(?:{re.escape(shapes.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z")
+SURE_SIGN = re.compile(rf"(?:{re.escape(shapes.SEPARATOR)}(?::\?)? \+|\\\|\+? \*|\\t\+(?: \*)?)\Z")
 # A comma behind quotes, which stands between columns and not within a sentence.
 _BEHIND_QUOTES = rf"\"{COMMA}"
 
@@ -120,6 +120,8 @@ class Column:
     role: str = ""
     # How many characters lines have in it.
     widths: set[int] = field(default_factory=set)
+    # The levels that lines have in it, as they are written.
+    levels: set[str] = field(default_factory=set)
     # The words that follow it.
     behind: set[str] = field(default_factory=set)
     # Whether any line has a process behind the name.
@@ -227,7 +229,7 @@ def _is_anchored_number(column: Column, before: Column) -> bool:
 
 
 def _is_anchored_name(column: Column, before: Sequence[Column]) -> bool:
-    has_sign = _SURE_SIGN.search(column.pattern) is not None
+    has_sign = SURE_SIGN.search(column.pattern) is not None
     if _is_surely_of_header(column, before, has_sign):
         return True
     if not column.is_few:

@@ -102,6 +102,30 @@ def test_a_level_word_before_a_message_is_no_header(line: str) -> None:
     assert guess_line_format([line] * 20) is None
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("[{level}] {text}", "<{level}> {text}", "[{level:7}] {text}"),
+        *("{level} | {text}", "{level} - {text}", "{level:8}{text}"),
+    ],
+)
+def test_a_level_between_signs_is_a_header_of_its_own(form: str) -> None:
+    """Was wrong: it was a part of the text, so that no step had a level."""
+    levels = ("INFO", "INFO", "WARNING", "DEBUG", "ERROR")
+    texts = ("user {} logs in", "user {} pays", "cache of {} is cold", "user {} leaves")
+    lines = [form.format(level=levels[n % 5], text=texts[n % 4].format(n)) for n in range(100)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example == {"level": "INFO", "message": "user 0 logs in"}
+
+
+def test_a_level_word_before_messages_of_several_levels_is_no_header() -> None:
+    lines = [
+        f"{('Error', 'Warning', 'info')[n % 3]}{': '[n % 2 :]}lamp {n} is lit" for n in range(60)
+    ]
+    assert guess_line_format(lines) is None
+
+
 @pytest.mark.parametrize("levels", [("LOG",), ("LOG", "ERROR", "STATEMENT", "DETAIL")])
 def test_the_levels_of_postgresql_are_no_loggers(levels: tuple[str, ...]) -> None:
     """Wrong before, where hardly any line was a warning."""
