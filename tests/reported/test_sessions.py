@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
@@ -48,6 +49,28 @@ def test_a_pod_of_klog() -> None:
     said = ('"Observed startup" pod="shop/web-{}" n={}', '"Failed" pod="shop/web-{}" after {} s')
     lines = [(said[n % 2].format(pod, n), {}) for pod in range(60) for n in range(5)]
     assert best(*lines) == '/pod="([^"]+)"/'
+
+
+def base64(rng: Random) -> str:
+    return b64encode(rng.randbytes(16)).decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "ident", "key"),
+    [
+        # Was wrong: the key was a part of the id, which most ids do not have.
+        (("reel id={} on", "reel id={} off"), base64, r"/id=([0-9A-Za-z+\/]{16,}={1,2})/"),
+        # Was wrong: no key was found.
+        (("注文「{}」を受付", "注文「{}」完了"), None, "/注文「(-?[0-9]+)/"),
+        (("ការបញ្ជាទិញ{}បានបង្កើត", "ការបញ្ជាទិញ{}បានបង់ប្រាក់"), None, "/ការបញ្ជាទិញ(-?[0-9]+)/"),
+    ],
+)
+def test_ids_of_other_alphabets(
+    said: tuple[str, str], ident: Callable[[Random], str] | None, key: str
+) -> None:
+    rng = Random(3)
+    ids = [ident(rng) if ident else str(rng.randrange(10**6, 10**7)) for _ in range(60)]
+    assert best(*((text.format(one), {}) for one in ids for text in said)) == key
 
 
 @pytest.mark.parametrize(
