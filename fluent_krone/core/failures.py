@@ -54,6 +54,33 @@ _TROUBLE_PHRASES = re.compile(
     )\b""",
     re.VERBOSE,
 )
+# What failed, in other languages: a script without blanks has no words, and others bend them.
+_ELSEWHERE = re.compile(
+    r"""
+    # Chinese, Japanese, Korean, Thai, Khmer, Arabic, Hindi
+      失败|失敗|错误|錯誤|异常|異常|超时|超時|拒绝|拒絕|拒否|无法|無法|无效|無效|不足
+    | 中断|中斷|崩溃|崩潰|故障|取消|取り消|未完了|エラー|タイムアウト|できません|ませんでした
+    | 실패|오류|에러|거부|거절|취소|중단|시간\ ?초과|할\ 수\ 없
+    | ล้มเหลว|ผิดพลาด|ไม่สามารถ|ปฏิเสธ|ยกเลิก|หมดเวลา|បរាជ័យ|កំហុស|فشل|خطأ|رفض|त्रुटि|विफल
+    | \b(?:
+    # German, Dutch, Swedish, Danish, Norwegian
+        fehl(?:er|geschlagen|schlag)\w* | gescheitert\w* | abgebrochen\w* | abgelehnt\w*
+      | ungültig\w* | verweigert\w* | zeitüberschreitung | nicht\ (?:möglich|gefunden|erreichbar)
+      | mislukt\w* | geweigerd\w* | afgebroken | fout(?:en)? | misslyck\w* | mislyk\w+ | fejl\w*
+    # French, Spanish, Portuguese, Italian
+      | échec\w* | échou\w* | erreurs? | refusée?s? | rejetée?s? | annulée?s? | expirée?s?
+      | fall(?:o|ó|ido|ida|aron) | rechaz\w+ | deneg\w+ | cancelad[oa]s? | erróne\w+ | agotad[oa]
+      | falh\w+ | erros? | recusad[oa]s? | negad[oa]s? | inválid[oa]s?
+      | errore | errori | fallit[oaie] | rifiutat[oaie] | annullat[oaie] | negat[oa]
+    # Russian, Ukrainian, Polish, Turkish, Vietnamese, Indonesian
+      | ошибк\w+ | сбо[йяею]\w* | отказ\w* | отклон[её]\w+ | отмен[её]\w+ | не\ удал\w+
+      | неверн\w+ | не\ \w+(?:ен|ан)[аоы]? | помилк\w+ | відхилен\w+
+      | błąd | błęd\w+ | odrzuco\w+ | nie\ udał\w* | hata\w* | başarısız\w* | reddedildi
+      | lỗi | thất\ bại | gagal | ditolak
+      )\b
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 # Names of errors in code, as `NullPointerException`, `IOError` and `ECONNREFUSED`.
 _NAMED = re.compile(
     r"[A-Za-z](?:Exception|Error)s?\b"
@@ -80,12 +107,15 @@ def tells_of_trouble(text: str) -> bool:
 
     >>> tells_of_trouble("pool exhausted, 0 of 20 free"), tells_of_trouble("pool opened, 20 free")
     (True, False)
+    >>> tells_of_trouble("订单付款失败"), tells_of_trouble("订单已付款")
+    (True, False)
     """
     if severity(text) > 0 or _NAMED.search(text):
         return True
     lower = text.lower()
-    has_word = not _TROUBLE.isdisjoint(_WORDS.findall(lower))
-    return has_word or _TROUBLE_PHRASES.search(lower) is not None
+    if not _TROUBLE.isdisjoint(_WORDS.findall(lower)):
+        return True
+    return any(form.search(lower) for form in (_TROUBLE_PHRASES, _ELSEWHERE))
 
 
 @lru_cache(_MOST_TEMPLATES)

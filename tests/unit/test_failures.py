@@ -1,0 +1,31 @@
+"""Words that tell that something failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from fluent_krone.core.failures import tells_of_trouble
+
+
+@pytest.mark.parametrize(
+    ("failed", "done"),
+    [
+        ("订单7付款失败", "订单7已付款"),
+        ("注文7の在庫を確保できませんでした", "注文7の在庫を確保しました"),
+        ("주문7결제실패", "주문7결제완료"),
+        ("คำสั่งซื้อ7ชำระเงินล้มเหลว", "คำสั่งซื้อ7ชำระเงินแล้ว"),
+        ("commande 7 refusée", "commande 7 payée"),
+        ("Zahlung 7 fehlgeschlagen", "Zahlung 7 gebucht"),
+        ("pedido 7 rechazado", "pedido 7 enviado"),
+        ("заказ 7 не оплачен", "заказ 7 оплачен"),
+    ],
+)
+def test_a_failure_in_another_language(failed: str, done: str) -> None:
+    """Was wrong: a new failure was taken for the step that it came instead of, under a new name."""
+    assert tells_of_trouble(failed)
+    assert not tells_of_trouble(done)
+
+
+@pytest.mark.parametrize("text", ["refuse bin 7 emptied", "expire_at is set", "hatch 7 is open"])
+def test_english_words_are_none_of_another_language(text: str) -> None:
+    assert not tells_of_trouble(text)
