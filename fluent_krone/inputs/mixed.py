@@ -24,6 +24,12 @@ _IDS = 3
 # A word with a digit; one of digits alone is an id where it is long, or behind the field's name.
 _WORD = re.compile(r"[\w.-]*\d[\w.-]*")
 _LONG = 5
+# What the ids are called that stand within texts, as in `order 12345 is paid`; the share of the
+# plain lines that must name one, which is more than of a short stack trace; and the most lines that
+# tell of one of them. A name such as `node-1` is in more.
+_IN_TEXTS = ""
+_SHARE_OF_TEXTS = 0.5
+_LINES_OF_ONE = 20
 
 
 def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) -> bool:
@@ -34,6 +40,9 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
     True
     >>> tell_of_the_same(["   at Card.pay(Card:55)"] * 9, records)
     False
+    >>> texts = [{"msg": f"order {10000 + n} is paid"} for n in range(9)]
+    >>> tell_of_the_same([f"retry of {10000 + n}" for n in range(9)], texts)
+    True
     >>> seconds = [{"time": 1728997200 + n, "msg": "paid"} for n in range(9)]
     >>> tell_of_the_same([f"[{1728997200 + n}] started" for n in range(9)], seconds)
     False
@@ -43,16 +52,37 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
     for record in records:
         count += 1
         for name, value in record.items():
-            is_word = isinstance(value, str | int) and _WORD.fullmatch(str(value))
             # Two programs write one second, and it says nothing of an execution.
-            if is_word and not SPEAKS_OF_TIME.search(name):
+            if not isinstance(value, str | int) or SPEAKS_OF_TIME.search(name):
+                continue
+            if _WORD.fullmatch(str(value)):
                 values[name].add(str(value))
+            elif isinstance(value, str) and " " in value:
+                values[_IN_TEXTS].update(filter(_is_id, _WORD.findall(value)))
     if len(plain) < _MUCH * (len(plain) + count):
         return False
     least = max(_FEWEST, _SHARE * len(plain))
     return any(
         len(ids) >= _IDS and sum(_names_one(line, name, ids) for line in plain) >= least
         for name, ids in values.items()
+        if name != _IN_TEXTS
+    ) or _share_ids(plain, values[_IN_TEXTS])
+
+
+def _is_id(word: str) -> bool:
+    """Whether a word within a text may be an id: a long number, or letters and digits."""
+    if len(word) < _LONG:
+        return False
+    return word.isdigit() or (word[-1] not in ".-" and any(map(str.isalpha, word)))
+
+
+def _share_ids(plain: Sequence[str], ids: set[str]) -> bool:
+    """Whether plain lines name ids that stand within the texts of records, and not the same few."""
+    named = [*filter(None, (ids.intersection(_WORD.findall(line)) for line in plain))]
+    several = max(_IDS, len(named) / _LINES_OF_ONE)
+    return (
+        len(named) >= max(_FEWEST, _SHARE_OF_TEXTS * len(plain))
+        and len(set().union(*named)) >= several
     )
 
 

@@ -11,6 +11,7 @@ below most heads: these are an execution, and its lines are the steps.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.line_formats import GOES_ON
+from ..reading.time_words import SPEAKS_OF_TIME
 from .stamps import begins_with_stamp
 
 _log = logging.getLogger(__name__)
@@ -86,7 +89,19 @@ def head_of(lines: Sequence[str]) -> IsHead | None:
 
 
 def _has_stamp(line: str, before: str) -> bool:
-    return begins_with_stamp(line)
+    return begins_with_stamp(line) or _is_record(line)
+
+
+def _is_record(line: str) -> bool:
+    """Whether a line is a record in JSON with a time and a message, unlike a request's body."""
+    if not line.startswith("{"):
+        return False
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    names = record.keys()
+    return not names.isdisjoint(OWN_MESSAGE_NAMES) and any(map(SPEAKS_OF_TIME.search, names))
 
 
 def _is_flush(line: str, before: str) -> bool:

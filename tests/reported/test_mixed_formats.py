@@ -232,6 +232,27 @@ def test_the_key_stands_in_headers_of_one_program_and_in_fields_of_another(tmp_p
     assert len({key for [key] in keys}) == 120
 
 
+def test_plain_lines_name_ids_that_stand_within_the_texts_of_records(tmp_path: Path) -> None:
+    """Was wrong: the plain lines, a third of each execution, were left out."""
+    rng = Random(5)
+    lines = []
+    for n in range(120):
+        order = rng.randrange(10**6, 10**7)
+        at = T0 + timedelta(seconds=n)
+        for word in ("requested", "confirmed"):
+            said = {"ts": iso(at) + "Z", "level": "INFO", "msg": f"order {order} is {word}"}
+            lines.append(json.dumps(said))
+        lines.insert(-1, f"{iso(at, ' ')} WARN pricing: order {order} has a price")
+    path = tmp_path / "all.log"
+    path.write_text("\n".join(lines))
+    settings, _ = settled(path)
+    reader = RecordReader(settings)
+    events = [reader.read(b"", record) for _, record in read_events(path)]
+    assert len(events) == len(lines)
+    assert len({key for _, [key] in events}) == 120
+    assert sum(text.startswith(b"pricing: ") for text, _ in events) == 120
+
+
 @pytest.mark.parametrize("writers", [(spring, logrus, nginx), (python, slog, nginx)])
 def test_files_with_a_format_each_are_read_together(
     writers: tuple[Writer, ...], tmp_path: Path
