@@ -11,7 +11,6 @@ import heapq
 import itertools
 import logging
 import lzma
-import re
 import sys
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..reading.colours import bare_text
 from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.values import as_fields
 from . import kinds
@@ -55,8 +55,6 @@ _AS_TEXT = (
 _MOSTLY = 0.5
 # Events before the first one with a time that are read to learn where a file stands among others.
 _UNTIMED = 2_000
-# Colours and other control sequences of a terminal; they belong to no message.
-ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 def read_events(inputs: Inputs, timezone: str | None = None) -> Iterator[Event]:
@@ -130,18 +128,9 @@ def read_rows(path: Path, *, as_text: bool = False) -> Iterator[dict[str, Any]]:
                     # What is cut out of a line would be missing in the sizes of fields.
                     yield from kind.rows(lines)
                 else:
-                    yield from kind.rows(_plain(lines))
+                    yield from kind.rows(map(bare_text, lines))
     except _UNREADABLE as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def _plain(lines: Iterator[str]) -> Iterator[str]:
-    """Lines without a terminal's colours."""
-    for line in lines:
-        if "\x1b" in line:
-            yield ANSI.sub("", line)
-        else:
-            yield line
 
 
 def _file_events(
@@ -185,9 +174,7 @@ def _rows_again(path: Path) -> Iterator[dict[str, Any]]:
 
 def _clean(value: Any) -> Any:
     """A field without a terminal's colours, which JSON writes as `\\u001b[31m`."""
-    if isinstance(value, str) and "\x1b" in value:
-        return ANSI.sub("", value)
-    return value
+    return bare_text(value) if isinstance(value, str) else value
 
 
 def _wrapped_in(records: list[dict[str, Any]]) -> str | None:

@@ -8,7 +8,7 @@ all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import methodcaller
 from typing import Any
 
@@ -111,14 +111,31 @@ def message_getter(name: str) -> Callable[[Fields], Any]:
     getters = [(label(part).encode(), field_getter(part)) for part in fields]
 
     def composed(record: Fields) -> bytes | None:
-        parts = []
-        for word, get in getters:
-            value = get(record)
-            if value is not None and value != b"" and not isinstance(value, dict):
-                parts.append(word + b"=" + _as_text(value))
-        return b" ".join(parts) or None
+        return _pairs((word, get(record)) for word, get in getters) or None
 
     return composed
+
+
+def text_of_map(fields: Fields) -> bytes:
+    """The text that a map is where other records have a text: its names and values; none without a
+    text among them.
+
+    >>> text_of_map({b"event": b"login", b"text": b"Ann is here", b"geo": {b"lat": 50.9}})
+    b'event=login text=Ann is here'
+    >>> text_of_map({b"code": 7})
+    b''
+    """
+    if not any(isinstance(value, bytes) for value in fields.values()):
+        return b""
+    return _pairs((_as_text(name), value) for name, value in fields.items())
+
+
+def _pairs(fields: Iterable[tuple[bytes, Any]]) -> bytes:
+    return b" ".join(
+        name + b"=" + _as_text(value)
+        for name, value in fields
+        if value is not None and value != b"" and not isinstance(value, dict)
+    )
 
 
 def joined(parts: list[Any]) -> bytes:

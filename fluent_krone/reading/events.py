@@ -23,6 +23,7 @@ from typing import Any
 from ..errors import RecordError
 from .accessor import is_path
 from .cache import Generation
+from .colours import has_colours
 from .keyed import KeyedFrames, can_be_keyed
 from .levels import FIRST_LEVEL_FIELD
 from .line_formats import MESSAGE
@@ -211,7 +212,7 @@ class EventReader:
 
     def _is_plain(self, message: Any) -> bool:
         """Whether a message is matched as it is: it is bytes, and is neither stripped nor cut."""
-        if message.__class__ is not bytes or not message or b"\x1b" in message:
+        if message.__class__ is not bytes or not message or has_colours(message):
             return False
         return len(message.strip()) == len(message) <= self._reader.max_size
 

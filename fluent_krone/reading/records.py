@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError, RecordError
-from .accessor import Fields, field_getter, message_getter
+from .accessor import Fields, field_getter, message_getter, text_of_map
 from .cache import Generation
+from .colours import bare_bytes
 from .line_formats import HEADER, MESSAGE, LineFormat, LineFormats, compile_bytes, formats_in
 from .times import TimeReader, zone_of
 from .values import as_bytes
@@ -22,8 +23,6 @@ SessionKey = tuple[bytes, ...]
 _COMPONENT_BYTES = 4_000_000
 # What a remembered component costs besides its name and its prefix.
 _ENTRY_BYTES = 200
-# Colours and other control sequences of a terminal; they belong to no message.
-ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # The name under which a record that was kept of a stream carries the tag that it came with. It
 # begins with a zero byte, as no field of a log does.
 TAG = b"\0tag"
@@ -98,7 +97,7 @@ class _Prefixes(dict[bytes, bytes]):
         self._generation = Generation(_COMPONENT_BYTES, self.clear)
 
     def __missing__(self, component: bytes) -> bytes:
-        prefix = ANSI.sub(b"", component[: self._max_size]).rstrip(b": ")
+        prefix = bare_bytes(component[: self._max_size]).rstrip(b": ")
         if prefix:
             prefix += b": "
         if len(component) <= self._max_size:
@@ -242,9 +241,9 @@ class RecordReader:
         return keys
 
     def _text(self, message: Any) -> bytes:
-        if message is None or isinstance(message, dict):
+        if message is None:
             raise RecordError("no_message", "the record has no message")
-        text = as_bytes(message)
+        text = text_of_map(message) if isinstance(message, dict) else as_bytes(message)
         if len(text) > self.max_size:
             self.messages_cut += 1
         return text[: self.max_size]
@@ -275,9 +274,7 @@ class RecordReader:
         message = self._message(record)
         if message.__class__ is not bytes or len(message) > self.max_size:
             message = self._text(message)
-        if b"\x1b" in message:
-            message = ANSI.sub(b"", message)
-        return message
+        return bare_bytes(message)
 
     def _cut_line(self, line: bytes, record: Fields) -> _Cut:
         assert self._lines

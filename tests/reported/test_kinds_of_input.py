@@ -393,6 +393,13 @@ def test_colours_are_no_part_of_a_message(tmp_path: Path) -> None:
     assert messages(read(tmp_path / "b.log", f"{line}\n")) == [b"lost 7"]
 
 
+@pytest.mark.parametrize("escape", ["#033", "^["])
+def test_colours_that_a_syslog_daemon_wrote_in_letters(escape: str, tmp_path: Path) -> None:
+    """Was wrong: they were numbers of templates, and the level behind them was lost."""
+    line = f"{escape}[36mINFO{escape}[0m {escape}[1;31mpaid{escape}[m #7 ^a"
+    assert messages(read(tmp_path / "a.log", f"{line}\n")) == [b"INFO paid #7 ^a"]
+
+
 # -- several files
 
 

@@ -90,6 +90,13 @@ def test_colours_of_a_live_record_are_stripped() -> None:
     assert reader.read(b"t", record) == (b"shop: paid order 7", [(b"7",)])
 
 
+def test_a_message_that_is_a_map_in_some_records() -> None:
+    """Was wrong: these records were set aside, a third of each execution in one log."""
+    reader = RecordReader(InputSettings(session_key=("/order ([0-9]+)/",)))
+    record = as_fields({"message": {"event": "paid", "text": "order 7 is paid", "at": {"n": 1}}})
+    assert reader.read(b"t", record) == (b"event=paid text=order 7 is paid", [(b"7",)])
+
+
 # -- what does not fit
 
 
