@@ -167,6 +167,8 @@ KNOWN = (
     r"(?<level>[CEWNIDT]) \| (?<component>[\w./-]+): +",
     # Flask: LEVEL in module:
     rf"\[?(?<level>{LEVEL_WORDS})\]? in (?<component>[A-Za-z_][\w.]*): +",
+    # Logback about itself
+    rf"(?:\||(?<=\|))-(?<level>{LEVEL_WORDS}) in (?<component>[A-Za-z_][\w.$]*)\S* - +",
     # RabbitMQ, ejabberd: [level] <process>@module:function:line
     rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@(?<component>[\w-]+)\S*)? +",
     # Monolog, Laravel, Symfony: channel.LEVEL:

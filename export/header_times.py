@@ -98,9 +98,12 @@ _READ_AS_THEY_ARE = (
     rf"(?:19|20)\d\d[-/ ](?:{MONTH}[-/ ][ \d]?\d|(?<=[ \[]\d{{4}} )\d\d? {MONTH})[ :T]{CLOCK}"
     r"(?:\.\d{1,9})?",
     rf"\d{{4}}[-/]\d\d[-/]\d\d \d\d?:\d\d{_SECONDS}(?:[.,]\d{{1,9}})? ?{_HALF}(?!\w)",
-    rf"\d{{4}}-\d\d-\d\d (?:[AP]M|上午|下午|午前|午後|오전|오후) ?\d?{CLOCK[2:]}",
+    # with the half of the day before the clock, as Windows writes it in Chinese, Japanese, Korean
+    r"\d{4}(?:-\d\d?-\d\d?|/\d\d?/\d\d?|\.\d\d?\.\d\d?|\. \d\d?\. \d\d?\.)"
+    rf" (?:[AP]M|{_HALF_IN_ASIA}) ?\d?{CLOCK[2:]}",
     r"(?:\d{4}-\d\d-\d\d|\d\d-\d\d-\d{4})[T ]\d\dh\d\dm\d\ds?",
     r"(?:19|20)\d\d[01]\d[0-3]\d[0-2]\d[0-5]\d[0-5]\d(?:\d{3}|[.,]\d{1,9})?(?!\d)",
+    r"(?:19|20)\d\d[01]\d[0-3]\d[ _-][0-2]\d[0-5]\d[0-5]\d\d{3}(?!\d)",
     # date and time in brackets, cells or pairs of their own: the reader joins them
     rf"{_DATE}{_NEXT_CELL}{_CLOCK_OF_DATE}",
     rf"{_DATE}\"? +time=\"?{_CLOCK_OF_DATE}(?:{_PAIR_OF_ZONE}|)",

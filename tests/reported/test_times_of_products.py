@@ -53,6 +53,11 @@ def text_of(n: int) -> str:
         ("1,%Y-%m-%d %H:%M:%S,00110001{n:04d},SYSTEM,general,{text}", 10**6),
         # Where it is no cell, it is a fraction
         ("%Y-%m-%d %H:%M:%S,{ms:03d} INFO {text}", 1000),
+        # Digits only, with milliseconds
+        ("%Y%m%d %H%M%S{ms:03d} INFO {text}", 1000),
+        # Windows in Chinese and in Korean
+        ("%Y/%m/%d 上午 %I:%M:%S pump: {text}", 10**6),
+        ("%Y. %m. %d. 오전 %I:%M:%S pump: {text}", 10**6),
         # XenServer
         ("[%Y%m%dT%H:%M:%S.{ms:03d}Z| info|xs1|{n} |VM.start|xapi] {text}", 1000),
         ("%m/%d/%Y %I:%M%p PLC1: {text}", 60 * 10**6),
