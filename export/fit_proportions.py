@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import permutations
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +34,18 @@ _FEWEST, _FEWEST_SESSIONS, _MOST = 100, 50, 5_000
 # says as much.
 _VARIES = 1.5
 _CENTRAL, _NEARLY_ALL = (0.05, 0.95), (0.01, 0.99)
-# Two numbers whose logarithms correlate less than this do not determine one another …
+# Two numbers whose logarithms correlate less than this do not determine one another, …
 _CORRELATED = 0.8
 # … and beside a given number, the other one may vary at most this part of what it does altogether,
 # in logarithms.
 _NARROWER = 0.5
-# Points of the curve, each of the median of as many events, and the fewest events of one.
-_KNOTS, _A_KNOT = 10, 20
+# Points of the curve, each the median of as many events, and the fewest events of one. Those whose
+# given numbers differ by less than this, in logarithms, are one: where most files are 64 MB and a
+# few bytes, what is usual would rise or fall without bounds between them.
+_KNOTS, _A_KNOT, _APART = 10, 20, 0.1
+# Proportions of the values of one step that are judged, the surest ones: each of them costs as much
+# as to read the event.
+_MOST_OF_STEP = 4
 # A gap below this part of the median is next to nothing, as for ranges (`detect/tails.py`).
 _NEXT_TO_NOTHING = 1 / 20
 
@@ -55,13 +59,6 @@ class _Events:
     numbers: dict[int, list[float]] = field(default_factory=dict)
 
 
-class _Candidate(NamedTuple):
-    """Two numbers that may be compared; the lower `spread`, the more the one says of the other."""
-
-    spread: float
-    found: Proportion
-
-
 def learn_proportions(
     sessions: Sequence[Trace], values: ValueWitness, steepest: float
 ) -> Proportions:
@@ -71,16 +68,16 @@ def learn_proportions(
     """
     gaps = (gap_ns / _NS for session in sessions for gap_ns in session.gaps_ns)
     unit = resolution(gaps) if any(session.gaps_ns for session in sessions) else 1.0
-    found = {}
+    found: dict[int, list[Proportion]] = {}
     for log_key, events in _events(sessions, values).items():
         units = {
             slot: known.range.unit
             for slot in events.numbers
             if isinstance(known := values.slots.get((log_key, slot)), KnownRange)
         }
-        candidates = [*_of_slots(events, units), *_of_gaps(events, units, unit, steepest)]
-        if candidates:
-            found[log_key] = _chosen(candidates)
+        of_step = [*_of_slots(events, units), *_of_gaps(events, units, unit, steepest)]
+        if of_step:
+            found[log_key] = of_step
     return Proportions(values, found)
 
 
@@ -107,7 +104,8 @@ def _events(sessions: Sequence[Trace], values: ValueWitness) -> dict[int, _Event
             events.sessions.append(number)
             has_gap = 0 < at <= len(session.gaps_ns)
             events.before.append(session.keys[at - 1] if has_gap else ANY)
-            events.numbers[GAP].append(session.gaps_ns[at - 1] / _NS if has_gap else math.nan)
+            gap_s = max(session.gaps_ns[at - 1], 0) / _NS if has_gap else math.nan
+            events.numbers[GAP].append(gap_s)
             for slot, known in slots[log_key]:
                 one = known.number(of_event[slot]) if slot < len(of_event) else None
                 events.numbers[slot].append(math.nan if one is None else one)
@@ -120,63 +118,97 @@ def _left_out(sessions: Sequence[Trace], wanted: Collection[int]) -> dict[int, i
     return {key: math.ceil(many / _MOST) for key, many in events.items()}
 
 
-def _of_slots(events: _Events, units: Mapping[int, float]) -> Iterator[_Candidate]:
-    """The values in one message that may be compared."""
-    everywhere = np.ones(len(events.sessions), np.bool_)
-    for given, judged in permutations(units, 2):
-        pair = (units[given], units[judged])
-        yield from _candidate(events, everywhere, (given, judged), pair, ANY, STEEPEST)
+def _of_slots(events: _Events, units: Mapping[int, float]) -> list[Proportion]:
+    """The values in one message that are compared: each of a few with one that stands before it."""
+    slots = list(units)
+    columns = np.array([events.numbers[slot] for slot in slots])
+    whole = np.isfinite(columns).all(axis=0)
+    sessions = np.array(events.sessions)[whole]
+    if len(slots) < 2 or not _are_enough(sessions):
+        return []
+    logs = np.log(columns[:, whole] + np.array([[units[slot]] for slot in slots]))
+    correlated = _correlated(logs)
+    found: list[tuple[float, Proportion]] = []
+    for at in range(1, len(slots)):
+        given = int(np.argmax(correlated[at, :at]))
+        if correlated[at, given] >= _CORRELATED:
+            pair = _Pair(slots[given], slots[at], ANY, units[slots[given]], units[slots[at]])
+            one = pair.proportion(logs[given], logs[at], sessions, STEEPEST)
+            if one is not None:
+                found.append((float(correlated[at, given]), one))
+    surest = sorted(found, key=itemgetter(0), reverse=True)
+    return [one for _, one in surest[:_MOST_OF_STEP]]
 
 
 def _of_gaps(
     events: _Events, units: Mapping[int, float], unit: float, steepest: float
-) -> Iterator[_Candidate]:
-    """The times before a step that may be compared with a value in its message."""
+) -> Iterator[Proportion]:
+    """The times before a step that are compared with a value in its message."""
     steps = np.array(events.before)
+    slots = list(units)
+    columns = np.array([events.numbers[slot] for slot in (*slots, GAP)])
     for before in sorted({*events.before} - {ANY}):
-        after = steps == before
-        gaps_s = np.array(events.numbers[GAP])[after]
-        gap_unit = max(unit, _NEXT_TO_NOTHING * float(np.median(gaps_s)))
-        for given in units:
-            pair = (units[given], gap_unit)
-            yield from _candidate(events, after, (given, GAP), pair, before, steepest)
+        here = (steps == before) & np.isfinite(columns).all(axis=0)
+        sessions = np.array(events.sessions)[here]
+        if not _are_enough(sessions):
+            continue
+        gap_unit = max(unit, _NEXT_TO_NOTHING * float(np.median(columns[-1][here])))
+        logs = np.log(columns[:, here] + np.array([[units[slot]] for slot in slots] + [[gap_unit]]))
+        correlated = _correlated(logs)[-1, :-1]
+        given = int(np.argmax(correlated))
+        if correlated[given] >= _CORRELATED:
+            pair = _Pair(slots[given], GAP, before, units[slots[given]], gap_unit)
+            one = pair.proportion(logs[given], logs[-1], sessions, steepest)
+            if one is not None:
+                yield one
 
 
-def _candidate(
-    events: _Events,
-    where: NDArray[np.bool_],
-    slots: tuple[int, int],
-    units: tuple[float, float],
-    before: int,
-    steepest: float,
-) -> Iterator[_Candidate]:
-    """The proportion of the numbers at two slots, the given one and the judged one, if any."""
-    given, judged = (np.array(events.numbers[slot])[where] for slot in slots)
-    both = np.isfinite(given) & np.isfinite(judged)
-    sessions = np.array(events.sessions)[where][both]
-    if len(sessions) < _FEWEST or len(np.unique(sessions)) < _FEWEST_SESSIONS:
-        return
-    x = np.log(given[both] + units[0])
-    y = np.log(judged[both] + units[1])
-    if min(_spread(x, _NEARLY_ALL), _spread(y, _NEARLY_ALL)) < math.log(_VARIES):
-        return
-    if abs(np.corrcoef(x, y)[0, 1]) < _CORRELATED:
-        return
-    knots = _knots(x, y)
-    if len(knots) < 2:
-        return
-    line = Proportion(*slots, before, units, knots, range_of([1.0], 0.0))
-    numbers = zip(given[both].tolist(), judged[both].tolist(), strict=True)
-    ratios = [line.ratio(*pair) for pair in numbers]
-    rest = np.log(ratios)
-    spread = _spread(rest, _CENTRAL) / _spread(y, _CENTRAL)
-    if max(spread, _spread(rest, _NEARLY_ALL) / _spread(y, _NEARLY_ALL)) > _NARROWER:
-        return
-    if outside_too_often(*halves(ratios, sessions.tolist())) or drifts(ratios):
-        return
-    yield _Candidate(
-        spread, Proportion(*slots, before, units, knots, range_of(ratios, 0.0, steepest))
-    )
+def _are_enough(sessions: NDArray[np.int64]) -> bool:
+    return len(sessions) >= _FEWEST and len(np.unique(sessions)) >= _FEWEST_SESSIONS
+
+
+def _correlated(logs: Doubles) -> Doubles:
+    """How far the rows determine one another, to either side: correlations without their signs.
+
+    It is 0 for a row that hardly varies.
+    """
+    found: Doubles = np.zeros((len(logs), len(logs)))
+    varying = np.flatnonzero([_spread(row, _NEARLY_ALL) >= math.log(_VARIES) for row in logs])
+    if len(varying) > 1:
+        found[np.ix_(varying, varying)] = np.abs(np.corrcoef(logs[varying]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two numbers of an event that may be compared."""
+
+    given: int
+    judged: int
+    before: int
+    given_unit: float
+    judged_unit: float
+
+    def proportion(
+        self, x: Doubles, y: Doubles, sessions: NDArray[np.int64], steepest: float
+    ) -> Proportion | None:
+        """What is known of the two; None where the one says too little of the other.
+
+        `x` and `y` are the logarithms of both numbers with their units added.
+        """
+        knots = _knots(x, y)
+        if len(knots) < 2:
+            return None
+        units = (self.given_unit, self.judged_unit)
+        line = Proportion(self.given, self.judged, self.before, units, knots, range_of([1.0], 0.0))
+        rest = y - np.array([line.log_of_usual(one) for one in x.tolist()])
+        for part in (_CENTRAL, _NEARLY_ALL):
+            if _spread(rest, part) > _NARROWER * _spread(y, part):
+                return None
+        ratios = np.exp(rest).tolist()
+        if outside_too_often(*halves(ratios, sessions.tolist())) or drifts(ratios):
+            return None
+        return replace(line, range=range_of(ratios, 0.0, steepest))
 
 
 def _spread(numbers: Doubles, quantiles: tuple[float, float]) -> float:
@@ -188,17 +220,14 @@ def _knots(x: Doubles, y: Doubles) -> tuple[tuple[float, float], ...]:
     """Points of the curve of the usual `y` beside `x`."""
     ranked = np.argsort(x, kind="stable")
     parts = np.array_split(ranked, max(1, min(_KNOTS, len(x) // _A_KNOT)))
-    found = {float(np.median(x[part])): float(np.median(y[part])) for part in parts}
-    return tuple(sorted(found.items()))
-
-
-def _chosen(candidates: Sequence[_Candidate]) -> list[Proportion]:
-    """Of the candidates of a step, for each number the one that says most of it; of two numbers
-    that say much of each other, one is judged by the other."""
-    chosen: list[Proportion] = []
-    for _, one in sorted(candidates, key=lambda candidate: candidate.spread):
-        is_judged = any((one.judged, one.before) == (o.judged, o.before) for o in chosen)
-        is_turned = any((one.given, one.judged) == (o.judged, o.given) for o in chosen)
-        if not is_judged and not is_turned:
-            chosen.append(one)
-    return chosen
+    found: list[list[NDArray[np.int64]]] = []
+    first = -math.inf
+    for part in parts:
+        at = float(np.median(x[part]))
+        if at - first < _APART:
+            found[-1].append(part)
+        else:
+            found.append([part])
+            first = at
+    joined = [np.concatenate(near) for near in found]
+    return tuple((float(np.median(x[part])), float(np.median(y[part]))) for part in joined)

@@ -204,8 +204,9 @@ class OddEvents:
             fine.clear()
 
     def is_disproportionate(self, keys: Sequence[int], gap_ns: int, text: bytes) -> bool:
-        """Whether the numbers of the last of `keys`, which are compared, do not go together."""
-        assert self._steps is not None, "BUG: numbers are compared only by a step judge"
+        """Whether the numbers of the last of `keys` are compared, and do not go together."""
+        if self._steps is None or keys[-1] not in self._compared:
+            return False
         values = self._slots.values(keys[-1], text)
         return self._steps.proportion(keys, gap_ns, values) is not None
 
@@ -280,7 +281,7 @@ class OddEvents:
             if self._has_levels:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))
         # A number that is odd by itself is told, and not that it does not go with another one.
-        if rare & COMPARED and not any(others):
+        if rare & COMPARED and keys[-1] in self._compared and not any(others):
             values = self._slots.values(keys[-1], text)
             others.append(self._steps.proportion(keys, gap_ns, values))
         return found + [deviation for deviation in others if deviation is not None]

@@ -24,8 +24,9 @@ _NS = 1_000_000_000
 GAP = -1
 # Stands for any step before.
 ANY = -1
-# Beyond the outermost knots, what is usual goes on as it does from the outermost to this one.
-_END_KNOTS = 2
+# Beyond the outermost knots, what is usual goes on as it does from the outermost to this one, no
+# steeper than this, and up to this factor, as a logarithm. What is usual farther out nobody knows.
+_END_KNOTS, _STEEPEST, _FARTHEST = 2, 3.0, math.log(10)
 # Decimals of the knots in a bundle.
 _PLACES = 6
 
@@ -46,31 +47,40 @@ class Proportion:
     knots: tuple[tuple[float, float], ...]
     range: Range
 
+    def is_known(self, given: float) -> bool:
+        """Whether training had such numbers, so that it is known what is usual beside one."""
+        x = self._log_of(given)
+        return self.knots[0][0] - _FARTHEST <= x <= self.knots[-1][0] + _FARTHEST
+
     def usual(self, given: float) -> float:
         """The usual number beside a given one."""
-        return self._usual(given) - self.units[1]
+        return math.exp(self.log_of_usual(self._log_of(given))) - self.units[1]
 
     def ratio(self, given: float, judged: float) -> float:
         """How many times as large as usual a number is."""
-        return (max(judged, 0.0) + self.units[1]) / self._usual(given)
+        return (max(judged, 0.0) + self.units[1]) / (self.usual(given) + self.units[1])
 
     def between(self, given: float) -> tuple[float, float]:
         """Where hardly a number of training is smaller, or larger, beside a given one."""
-        usual = self._usual(given)
+        usual = self.usual(given) + self.units[1]
         low = usual * self.range.low_end() - self.units[1]
         return max(low, 0.0), max(usual * self.range.high_end() - self.units[1], 0.0)
 
-    def _usual(self, given: float) -> float:
-        x = math.log(max(given, 0.0) + self.units[0])
+    def log_of_usual(self, x: float) -> float:
+        """The curve: both numbers are logarithms, with the units added."""
         knots = self.knots
         at = bisect(knots, (x,))
-        left, right = at - 1, at
-        if at == 0:
-            left, right = 0, min(_END_KNOTS, len(knots) - 1)
-        elif at == len(knots):
-            left, right = max(at - 1 - _END_KNOTS, 0), at - 1
-        (x0, y0), (x1, y1) = knots[left], knots[right]
-        return math.exp(y0 + (x - x0) * (y1 - y0) / (x1 - x0))
+        if 0 < at < len(knots):
+            (x0, y0), (x1, y1) = knots[at - 1], knots[at]
+            return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
+        end, inner = (0, _END_KNOTS) if at == 0 else (-1, -1 - _END_KNOTS)
+        x0, y0 = knots[end]
+        x1, y1 = knots[inner] if len(knots) > _END_KNOTS else knots[-1 - end]
+        slope = (y1 - y0) / (x1 - x0)
+        return y0 + (x - x0) * max(-_STEEPEST, min(slope, _STEEPEST))
+
+    def _log_of(self, given: float) -> float:
+        return math.log(max(given, 0.0) + self.units[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +92,18 @@ class Disproportion:
     judged: float
     score: float
 
-    def gap_told(self, step: str, before: str) -> tuple[str, str, float]:
-        """How the gap between two steps deviates: the direction, the words, and how many times as
-        large it is as usual ones at most; 0 where it is too small."""
+    def gap_told(self, step: str, before: str) -> Told:
+        """How the gap between two steps deviates; see `Told`, but that the words say it all."""
         direction, came = "slow", "came"
-        beyond = self.of.range.beyond(self.of.ratio(self.given, self.judged))
         if self._side() == "low":
-            direction, came, beyond = "fast", "came only", 0.0
+            direction, came = "fast", "came only"
         low, high = map(as_time, self.of.between(self.given))
         words = (
             f"{step} {came} {as_time(self.judged)} after {before}. With the number "
             f"{as_figure(self.given)} in its message, it takes between {low} and {high} "
             f"{self._cases()}."
         )
-        return direction, words, beyond
+        return direction, f"beside {self.of.given}", words
 
     def value_told(self) -> Told:
         """How a value deviates; see `Told`."""
@@ -132,7 +140,7 @@ class Proportions:
                 continue
             given = self._number(log_key, one.given, gap_ns, values)
             judged = self._number(log_key, one.judged, gap_ns, values)
-            if given is not None and judged is not None:
+            if given is not None and judged is not None and one.is_known(given):
                 score = one.range.score(one.ratio(given, judged))
                 yield Disproportion(one, given, judged, score)
 

@@ -375,10 +375,9 @@ class Steps:
         last = len(keys) - 1
         odd = _Oddity("proportion", most.score, threshold)
         if most.of.judged == GAP:
-            direction, words, beyond = most.gap_told(self._step(keys[-1]), self._step(keys[-2]))
+            direction, detail, words = most.gap_told(self._step(keys[-1]), self._step(keys[-2]))
             said = Said(words, (last, last - 1))
-            found_gap = self._deviation("time", direction, "status", last, keys[-1], odd, said)
-            return replace(found_gap, beyond=beyond)
+            return self._deviation("time", direction, "status", last, keys[-1], odd, said, detail)
         value = values[most.of.judged].decode("utf-8", "replace")[:_LONGEST_VALUE]
         direction, detail, usual = most.value_told()
         said = Said(f"Unusual value “{value}” in {self._step(keys[-1])}. {usual}.", (last,))

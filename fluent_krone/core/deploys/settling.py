@@ -357,9 +357,10 @@ class Rejudging:
         gap_ns = session.times[place] - session.times[max(place - 1, 0)]
         line = _line(session, place)
         gap_ns = self._engine.judging.certain_gap(session, place, gap_ns, passed_ns, line)
-        if not state.deviations and state.shortest_ns <= gap_ns <= state.longest_ns:
-            return ()
         keys = session.keys[: place + 1]
+        fits = state.shortest_ns <= gap_ns <= state.longest_ns
+        if fits and not state.deviations and not self._odd.is_disproportionate(keys, gap_ns, line):
+            return ()
         return self._odd.deviations(state, keys, gap_ns, line, None, rare=RARE | COMPARED)
 
 
