@@ -201,7 +201,7 @@ def test_a_bundle_keeps_them(witnesses: StepWitnesses) -> None:
 # --- in the engine --------------------------------------------------------------------------------
 
 
-def engine(witnesses: StepWitnesses) -> Engine:
+def engine(witnesses: StepWitnesses, *, change_settle: float = 0.0) -> Engine:
     scores = {"proportion": 9.0, "time": 12.0, "values": 4.0, "values.range": 12.0}
     budget = Budget(999, dict.fromkeys(scores, (1.0,)), (Plan(1.0, {"density": 9.0, **scores}),))
     patterns = {"status": [(i,) for i in range(3)], "action": [(0, 1, 2)], "entity": [(0,)]}
@@ -212,9 +212,9 @@ def engine(witnesses: StepWitnesses) -> Engine:
         patterns=LocalContext(patterns),
         steps=Steps(TREE, witnesses, budget, budget.thresholds(1.0)),
         input_settings=InputSettings(session_key=("id",)),
-        session_settings=SessionSettings(idle_timeout=100_000.0),
+        session_settings=SessionSettings(idle_timeout=2_000.0),
     )
-    return Engine(parts, make_limits())
+    return Engine(parts, make_limits(change_settle=change_settle))
 
 
 def copied(
@@ -314,3 +314,32 @@ def test_of_values_that_are_no_numbers_nothing_is_said(witnesses: StepWitnesses)
     proportions: Proportions = witnesses.proportions
     assert not [*proportions.found(ASKED, COPIED, S, (b"many", b"20"))]
     assert not [*proportions.found(ASKED, COPIED, S, ())]
+
+
+def test_a_copy_behind_a_step_that_a_deploy_brought_is_judged_as_well(
+    witnesses: StepWitnesses,
+) -> None:
+    served = engine(witnesses, change_settle=600.0)
+    rng = random.Random(6)
+    findings: list[Finding] = []
+    start = T0
+    for number in range(60):
+        size = 20_000_000
+        took_s = 200.0 if number == 50 else copy_s(size, rng)
+        text = [
+            b"copy of a.img asked for",
+            b"cache warmed up",
+            b"copied %d bytes, checked in %d ms" % (size, check_ms(size, rng)),
+            b"closed",
+        ]
+        at_s = (0.001, 0.002, 0.002 + took_s, 0.012 + took_s)
+        for message, second in zip(text, at_s, strict=True):
+            time = start + round(second * S)
+            event = (time, {b"message": message, b"id": b"copy %d" % number})
+            findings += served.feed("app", iter([event]), time)
+        start += 400 * S
+    findings += served.finish()
+    assert any(finding.kind == "change" for finding in findings)
+    [slow] = deviations(findings)
+    assert slow.session == (b"copy 50",)
+    assert [odd.direction for odd in slow.deviations] == ["slow"]
