@@ -26,7 +26,7 @@ GAP = -1
 ANY = -1
 # Beyond the outermost knots, what is usual goes on as it does from the outermost to this one, no
 # steeper than this, and up to this factor, as a logarithm. What is usual farther out nobody knows.
-_END_KNOTS, _STEEPEST, _FARTHEST = 2, 3.0, math.log(10)
+_END_KNOTS, _STEEPEST, _FARTHEST = 2, 3.0, math.log(1_000)
 # Decimals of the knots in a bundle.
 _PLACES = 6
 
