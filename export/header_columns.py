@@ -22,7 +22,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import header_forms as forms
-from .header_roles import LEVELS, SHARE, SURE_SIGN, Column, give_roles, is_anchor, is_status, joined
+from .header_roles import (
+    LEVELS,
+    OUTCOME,
+    SHARE,
+    SURE_SIGN,
+    Column,
+    give_roles,
+    is_anchor,
+    is_status,
+    joined,
+)
 from .header_times import ZONES, compiled, stamps
 
 # Lines, each with the place from which it is read on.
@@ -115,11 +125,14 @@ def _is_sure_without_time(columns: Sequence[Column], named: set[str]) -> bool:
 def _is_marked_level(columns: Sequence[Column]) -> bool:
     """Whether the header is but a level, in brackets, before a bar or filled up with blanks.
 
-    With a mere blank or colon behind it, it is a message's first word as often as not.
+    With a mere blank or colon behind it, it is a message's first word as often as not. Words that
+    all say how a step ended, as Success and Error, are of the message.
     """
     if len(columns) != 1 or len(columns[0].levels) < _SEVERAL:
         return False
     level = columns[0]
+    if all(map(OUTCOME.match, level.levels)):
+        return False
     is_aligned = len(level.widths) == 1 and len({len(word) for word in level.levels}) > 1
     is_bare = level.pattern.startswith((forms.BARE_LEVEL, forms.BARE_LETTER))
     return not is_bare or is_aligned or SURE_SIGN.search(level.pattern) is not None

@@ -40,7 +40,7 @@ _SOURCE = re.compile(rf"{shapes.FILE}(?:[:(]\d+\)?)?(?:->\w+:\d+)?\Z")
 _CODE = re.compile(r"[A-Z]{2,}[A-Z_]*-?\d{3,}[A-Z]?\Z")
 _STATUS = re.compile(r"[1-5]\d\d\Z")
 _METHOD = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\Z")
-_OUTCOME = re.compile(
+OUTCOME = re.compile(
     r"(?i:ok|pass(?:ed)?|success(?:ful|fully)?|succeeded|fail(?:ed|ure)?|error|denied|accept(?:ed)?"
     r"|reject(?:ed)?|allow(?:ed)?|block(?:ed)?|permit(?:ted)?|deny|drop(?:ped)?|skipped)\Z"
 )
@@ -209,7 +209,7 @@ def is_status(column: Column) -> bool:
         return True
     if column.kind == "pair" and column.role.lower() in _SAYS_WHAT:
         return True
-    if column.share(_METHOD) or column.share(_OUTCOME):
+    if column.share(_METHOD) or column.share(OUTCOME):
         return True
     return column.share(_STATUS) and "200" in column.distinct
 

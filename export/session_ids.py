@@ -73,9 +73,11 @@ _VALUES = {
     "[0-9]+(?:-[0-9]+)+": r"[0-9]+(?:-[0-9]+)+",
     "0x[0-9a-f]+": r"0x[0-9a-f]{4,16}",
     _HEX: r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}",
-    # random bytes in base 64, which end with its sign for what is missing of three
+    # random bytes in base 64, which end with its sign for what is missing of three; a long text has
+    # many plus signs and slashes, and is not looked through from each of them on
     r"[0-9A-Za-z+\/]{16,}={1,2}": (
-        r"(?=[\w+/]*[0-9])(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])[0-9A-Za-z+/]{16,}={1,2}"
+        r"(?<![0-9A-Za-z+/])(?=[0-9A-Z+/]*[a-z])(?=[0-9a-z+/]*[A-Z])(?=[A-Za-z+/]*[0-9])"
+        r"[0-9A-Za-z+/]{16,}={1,2}"
     ),
     # random letters and digits of both cases
     "[0-9A-Za-z_-]{16,}": (r"(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[0-9A-Za-z_-]{16,}"),
@@ -96,10 +98,13 @@ _SHORT_MIXTURE = "(?=[A-Za-z]*[0-9])[0-9A-Za-z]{2,}"
 # Scripts without blanks between words, and the words of these that stand before a number.
 _NO_BLANKS = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _UNSPACED = re.compile(_NO_BLANKS)
+# Signs of vowels are no letters, so that a word seems to begin behind each of them. It is looked
+# through from there on as far as this, and once.
+_RUN = f"{_NO_BLANKS}{{1,200}}+"
 # Characters of a word in such a script, at the most, with the sign behind it.
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
-    rf"(?<![\w-])(?P<before>{_NO_BLANKS}+[:：# 「『【（《“]?|[*#]|№ ?|@ ?|\["
+    rf"(?<![\w-])(?P<before>{_RUN}[:：# 「『【（《“]?|[*#]|№ ?|@ ?|\["
     r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º@~-]|: | #|[°º] | [\"'<(\[$]?|=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))

@@ -54,28 +54,37 @@ _TROUBLE_PHRASES = re.compile(
     )\b""",
     re.VERBOSE,
 )
-# What failed, in other languages: a script without blanks has no words, and others bend them.
+# What failed, in other languages: a script without blanks has no words, and others bend them. A
+# cancellation is no failure, as in English, and neither is what has no errors or counts them.
 _ELSEWHERE = re.compile(
     r"""
     # Chinese, Japanese, Korean, Thai, Khmer, Arabic, Hindi
-      失败|失敗|错误|錯誤|异常|異常|超时|超時|拒绝|拒絕|拒否|无法|無法|无效|無效|不足
-    | 中断|中斷|崩溃|崩潰|故障|取消|取り消|未完了|エラー|タイムアウト|できません|ませんでした
-    | 실패|오류|에러|거부|거절|취소|중단|시간\ ?초과|할\ 수\ 없
-    | ล้มเหลว|ผิดพลาด|ไม่สามารถ|ปฏิเสธ|ยกเลิก|หมดเวลา|បរាជ័យ|កំហុស|فشل|خطأ|رفض|त्रुटि|विफल
-    | \b(?:
+      失败|失敗|拒绝|拒絕|拒否|崩溃|崩潰|无效|無效|不足|[无無]法(?!律)
+    | (?<![无無])(?:错误|錯誤|异常|異常|超时|超時)(?![时時检檢设設数數率])
+    | エラー(?!なし|率)|タイムアウト(?!時間|値|設定)|できません|(?<!あり)ませんでした
+    | 실패|(?:오류|에러)(?!\ ?없)|거부(?!\ ?목록)|거절|시간\ ?초과(?!\ ?설정)|할\ 수\ 없
+    | ล้มเหลว|(?<!ไม่มีข้อ)ผิดพลาด|ไม่สามารถ|ปฏิเสธ|หมดเวลา|បរាជ័យ|(?<!គ្មាន)កំហុស
+    | فشل|(?<!بدون\ )خطأ|رفض|त्रुटि(?!\ (?:नहीं|रहित))|विफल
+    | (?<!\b0\ )(?<!\bohne\ )(?<!\bkeine\ )(?<!\bsans\ )(?<!\bsin\ )(?<!\bsem\ )(?<!\bsenza\ )
+      (?<!\bbez\ )(?<!\bбез\ )(?<!\bkhông\ )(?<!\bkhông\ có\ )\b(?:
     # German, Dutch, Swedish, Danish, Norwegian
-        fehl(?:er|geschlagen|schlag)\w* | gescheitert\w* | abgebrochen\w* | abgelehnt\w*
-      | ungültig\w* | verweigert\w* | zeitüberschreitung | nicht\ (?:möglich|gefunden|erreichbar)
-      | mislukt\w* | geweigerd\w* | afgebroken | fout(?:en)? | misslyck\w* | mislyk\w+ | fejl\w*
+        fehler(?:n|haft\w*)? | fehlgeschlagen\w* | fehlschl[aä]g\w* | gescheitert\w*
+      | abgebrochen\w* | abgelehnt\w* | ungültig\w* | verweigert\w* | zeitüberschreitung
+      | nicht\ (?:möglich|gefunden|erreichbar)
+      | mislukt\w* | geweigerd\w* | afgebroken | fout(?:en)? | misslyck\w* | mislyk\w+
+      | fejl(?:ede|et)?
     # French, Spanish, Portuguese, Italian
-      | échec\w* | échou\w* | erreurs? | refusée?s? | rejetée?s? | annulée?s? | expirée?s?
-      | fall(?:o|ó|ido|ida|aron) | rechaz\w+ | deneg\w+ | cancelad[oa]s? | erróne\w+ | agotad[oa]
+      | échecs? | échou\w* | erreurs? | refusée?s? | rejetée?s? | expirée?s?
+      | fall(?:ó|ido|ida|aron|o\ (?:al|en)) | rechaz\w+ | deneg\w+ | erróne\w+ | agotad[oa]
       | falh\w+ | erros? | recusad[oa]s? | negad[oa]s? | inválid[oa]s?
-      | errore | errori | fallit[oaie] | rifiutat[oaie] | annullat[oaie] | negat[oa]
+      | errore | errori | fallit[oaie] | rifiutat[oaie] | negat[oa]
     # Russian, Ukrainian, Polish, Turkish, Vietnamese, Indonesian
-      | ошибк\w+ | сбо[йяею]\w* | отказ\w* | отклон[её]\w+ | отмен[её]\w+ | не\ удал\w+
-      | неверн\w+ | не\ \w+(?:ен|ан)[аоы]? | помилк\w+ | відхилен\w+
-      | błąd | błęd\w+ | odrzuco\w+ | nie\ udał\w* | hata\w* | başarısız\w* | reddedildi
+      | ошибк\w+ | сбо(?:й|я|и|ем|ев) | отказ(?!\ от\b) | отказ(?:ано|ал\w*) | отклон[её]н[аоы]?
+      | неверн\w+ | не\ уда(?:лось|лся|лась|лись)
+      | не\ (?:выполне|оплаче|доставле|отправле|найде|получе|созда|сохран[её]|заверш[её]|загруже
+        |обработа|подтвержд[её]|пройде|провед[её]|приня)[нт][аоы]?
+      | помилк\w+ | відхилен[оаиі]й? | błąd | błęd[uyóa]\w* | odrzuco\w+ | nie\ udał\w*
+      | hata(?:s[ıi]|l[ıi]|lar[ıi]?)?(?!\ yok) | başarısız\w* | reddedildi
       | lỗi | thất\ bại | gagal | ditolak
       )\b
     """,

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..reading.line_formats import GOES_ON
 from ..reading.time_words import SPEAKS_OF_TIME
 
 # Plain lines that must name an id, at least, and the share of them all.
@@ -21,15 +22,22 @@ _SHARE = 0.3
 _MUCH = 0.05
 # Ids that a field must have: a host or a process is named everywhere.
 _IDS = 3
-# A word with a digit; one of digits alone is an id where it is long, or behind the field's name.
-_WORD = re.compile(r"[\w.-]*\d[\w.-]*")
+# A word is looked for whole, and then for a digit in it: one expression for both would look through
+# a long word without a digit from each of its letters on.
+_WORD = re.compile(r"[\w.-]+")
+_DIGIT = re.compile(r"\d")
+# One of digits alone is an id where it is long, or behind the field's name.
 _LONG = 5
 # What the ids are called that stand within texts, as in `order 12345 is paid`; the share of the
-# plain lines that must name one, which is more than of a short stack trace; and the most lines that
-# tell of one of them. A name such as `node-1` is in more.
+# plain lines that must name one, among which those of stack traces do not count; and the most lines
+# that tell of one of them. A name such as `node-1` is in more.
 _IN_TEXTS = ""
-_SHARE_OF_TEXTS = 0.5
+_SHARE_OF_TEXTS = 0.6
 _LINES_OF_ONE = 20
+_OF_A_TRACE = re.compile(
+    r"\s|(?:[\w$]+\.)*(?:[\w$]*(?:Exception|Error|Throwable)|(?<=\.)[A-Z][\w$]*)(?::|\s*\Z)"
+    rf"|{GOES_ON}"
+)
 
 
 def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) -> bool:
@@ -55,10 +63,10 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
             # Two programs write one second, and it says nothing of an execution.
             if not isinstance(value, str | int) or SPEAKS_OF_TIME.search(name):
                 continue
-            if _WORD.fullmatch(str(value)):
+            if _WORD.fullmatch(str(value)) and _DIGIT.search(str(value)):
                 values[name].add(str(value))
             elif isinstance(value, str) and " " in value:
-                values[_IN_TEXTS].update(filter(_is_id, _WORD.findall(value)))
+                values[_IN_TEXTS].update(filter(_is_id, _words(value)))
     if len(plain) < _MUCH * (len(plain) + count):
         return False
     least = max(_FEWEST, _SHARE * len(plain))
@@ -67,6 +75,11 @@ def tell_of_the_same(plain: Sequence[str], records: Iterable[dict[str, Any]]) ->
         for name, ids in values.items()
         if name != _IN_TEXTS
     ) or _share_ids(plain, values[_IN_TEXTS])
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text that have a digit."""
+    return [*filter(_DIGIT.search, _WORD.findall(text))]
 
 
 def _is_id(word: str) -> bool:
@@ -78,7 +91,8 @@ def _is_id(word: str) -> bool:
 
 def _share_ids(plain: Sequence[str], ids: set[str]) -> bool:
     """Whether plain lines name ids that stand within the texts of records, and not the same few."""
-    named = [*filter(None, (ids.intersection(_WORD.findall(line)) for line in plain))]
+    told = (line for line in plain if not _OF_A_TRACE.match(line))
+    named = [*filter(None, (ids.intersection(_words(line)) for line in told))]
     several = max(_IDS, len(named) / _LINES_OF_ONE)
     return (
         len(named) >= max(_FEWEST, _SHARE_OF_TEXTS * len(plain))

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.line_formats import GOES_ON
-from ..reading.time_words import SPEAKS_OF_TIME
+from ..reading.time_words import SIZE_OF_TIME, SPEAKS_OF_TIME
 from .stamps import begins_with_stamp
 
 _log = logging.getLogger(__name__)
@@ -100,8 +100,14 @@ def _is_record(line: str) -> bool:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    names = record.keys()
-    return not names.isdisjoint(OWN_MESSAGE_NAMES) and any(map(SPEAKS_OF_TIME.search, names))
+    if record.keys().isdisjoint(OWN_MESSAGE_NAMES):
+        return False
+    return any(SPEAKS_OF_TIME.search(name) and _is_time(record[name]) for name in record)
+
+
+def _is_time(value: Any) -> bool:
+    text = str(value)
+    return SIZE_OF_TIME.match(text) is not None or begins_with_stamp(text)
 
 
 def _is_flush(line: str, before: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 # The escape character begins them. A daemon that takes it for a danger writes it in letters: `#033`
-# (rsyslog), `^[` (the syslog of BSD); then only colours are sequences.
+# (rsyslog), `^[` (the syslog of BSD); then only colours are sequences, and
+# behind one without a number there is no letter: `^[[mail]` is none.
 _FORM = (
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|(?:#033|\^\[)\[[0-9;]*m"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
+    r"|(?:#033|\^\[)\[(?:[0-9][0-9;]*m|m(?![0-9A-Za-z_]))"
 )
 _IN_TEXT = re.compile(_FORM)
 _IN_BYTES = re.compile(_FORM.encode())

@@ -241,9 +241,11 @@ class RecordReader:
         return keys
 
     def _text(self, message: Any) -> bytes:
+        if isinstance(message, dict):
+            message = text_of_map(message) or None
         if message is None:
             raise RecordError("no_message", "the record has no message")
-        text = text_of_map(message) if isinstance(message, dict) else as_bytes(message)
+        text = as_bytes(message)
         if len(text) > self.max_size:
             self.messages_cut += 1
         return text[: self.max_size]

@@ -119,6 +119,14 @@ def test_a_level_between_signs_is_a_header_of_its_own(form: str) -> None:
     assert guess.example == {"level": "INFO", "message": "user 0 logs in"}
 
 
+@pytest.mark.parametrize("form", ["{} - order {}", "{} | order {}", "{:8}order {}"])
+def test_how_a_step_ended_is_part_of_the_message(form: str) -> None:
+    """Was wrong: the words were taken for levels, and both outcomes were one step."""
+    outcomes = ("Success", "Success", "Fail", "Error")
+    lines = [form.format(outcomes[n % 4], n) for n in range(100)]
+    assert guess_line_format(lines) is None
+
+
 def test_a_level_word_before_messages_of_several_levels_is_no_header() -> None:
     lines = [
         f"{('Error', 'Warning', 'info')[n % 3]}{': '[n % 2 :]}lamp {n} is lit" for n in range(60)

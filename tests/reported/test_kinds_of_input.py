@@ -400,6 +400,12 @@ def test_colours_that_a_syslog_daemon_wrote_in_letters(escape: str, tmp_path: Pa
     assert messages(read(tmp_path / "a.log", f"{line}\n")) == [b"INFO paid #7 ^a"]
 
 
+def test_signs_that_only_begin_as_colours_do_stay(tmp_path: Path) -> None:
+    """Was wrong: the beginning of the word was taken away."""
+    line = "list ^[[mail] of #033[mx]"
+    assert messages(read(tmp_path / "a.log", f"{line}\n")) == [line.encode()]
+
+
 # -- several files
 
 

@@ -26,6 +26,7 @@ from fluent_krone.config import Config
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import read_events
+from fluent_krone.inputs.mixed import tell_of_the_same
 from fluent_krone.learning.child import refit_options
 from fluent_krone.reading.levels import RANKS, levels_of
 from fluent_krone.reading.records import InputSettings, RecordReader
@@ -370,3 +371,24 @@ def test_the_level_of_a_record_behind_syslog_is_its_own(header: str, tmp_path: P
         RANKS[row["level"].encode()] for row in rows
     ]
     assert b"paid 7" in reader.read(b"", records[7])[0]
+
+
+def test_short_stack_traces_are_no_records_of_their_own(tmp_path: Path) -> None:
+    """Was wrong: the records lost levels and fields, as the traces name ids of their texts."""
+    lines = []
+    for n in range(300):
+        said = {"ts": iso(T0 + timedelta(seconds=n)) + "Z", "msg": f"order {12345 + n} is paid"}
+        lines.append(json.dumps(said | {"level": "error" if n % 10 == 0 else "info"}))
+        if n % 10 == 0:
+            lines += [f"java.lang.IllegalState: order {12345 + n}", "   at a.b(C.java:1)"]
+    path = tmp_path / "all.log"
+    path.write_text("\n".join(lines))
+    settings, _ = settled(path, session_key=("/order ([0-9]+)/",))
+    assert settings.line_format is None
+    assert settings.message_field == "msg"
+
+
+def test_a_very_long_word_is_looked_through_once(tmp_path: Path) -> None:
+    """Was wrong: the export of a log with such a word did not end."""
+    records = [{"id": f"a{n}", "msg": "x" * 200_000} for n in range(3)]
+    assert not tell_of_the_same(["-" * 200_000] * 20, records)

@@ -22,7 +22,7 @@ from fluent_krone.cli import main
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
 from fluent_krone.detect.bundle import Bundle, load_bundle
-from fluent_krone.errors import ConfigError
+from fluent_krone.errors import ConfigError, RecordError
 from fluent_krone.reading.accessor import field_getter, message_getter
 from fluent_krone.reading.levels import levels_of
 from fluent_krone.reading.records import InputSettings, RecordReader
@@ -280,3 +280,11 @@ def test_a_component_that_is_an_object_is_known_by_its_name(tmp_path: Path) -> N
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = settle(Options(input=path, session_key=("id",)), str, str)
     assert settings.component_field == "$.component.name"
+
+
+@pytest.mark.parametrize("message", [{}, {"code": 7}, {"at": {"n": 1}}])
+def test_a_map_without_a_text_is_no_message(message: dict[str, Any]) -> None:
+    """Was wrong: it was an empty text, and so a step that no template matches."""
+    reader = RecordReader(InputSettings(session_key=("tag",)))
+    with pytest.raises(RecordError, match="the record has no message"):
+        reader.read(b"t", as_fields({"message": message}))

@@ -179,3 +179,14 @@ def test_a_header_over_two_lines_in_a_live_record() -> None:
     )
     record = {b"message": b"2024-10-15T13:00:00Z Press\nINFO: failed job-7\nno paper"}
     assert reader.read(b"", record) == (b"Press: failed job-7\nno paper", [(b"job-7",)])
+
+
+@pytest.mark.parametrize("value", ["now", "after lunch", 17])
+def test_a_body_with_a_word_about_time_belongs_to_its_line(value: object, tmp_path: Path) -> None:
+    """Was wrong: the body of a request was a record without a time."""
+    body = json.dumps({"message": "hello", "sent_time": value})
+    path = tmp_path / "press.log"
+    heads = [f"2024-10-15 13:00:{n:02d} INFO job-{n} body:" for n in range(40)]
+    path.write_text("".join(f"{head}\n{body}\n" for head in heads))
+    records = [record for _, record in read_events(path)]
+    assert [record[b"message"].decode() for record in records] == [f"{h}\n{body}" for h in heads]

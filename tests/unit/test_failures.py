@@ -29,3 +29,19 @@ def test_a_failure_in_another_language(failed: str, done: str) -> None:
 @pytest.mark.parametrize("text", ["refuse bin 7 emptied", "expire_at is set", "hatch 7 is open"])
 def test_english_words_are_none_of_another_language(text: str) -> None:
     assert not tells_of_trouble(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Prüfung fehlerfrei abgeschlossen", "Fehlerzähler zurückgesetzt auf 0", "fejlfri"),
+        *("取消订阅成功", "故障转移完成", "异常检测完成", "超时时间设置为 30 s", "无错误"),
+        *("中断点续传 完成", "未完了タスク一覧", "取消し処理完了"),
+        *("не нужен", "не связан с заказом", "отказоустойчивость включена"),
+        *("hata yok", "hatasız tamamlandı", "Hatay branch opened", "không lỗi"),
+        "el fallo del tribunal se guardó",
+    ],
+)
+def test_what_has_no_errors_is_no_failure(text: str) -> None:
+    """Was wrong: a deploy that brought such a step was reported in each session."""
+    assert not tells_of_trouble(text)
