@@ -98,7 +98,8 @@ def _events(sessions: Sequence[Trace], values: ValueWitness) -> dict[int, _Event
             if log_key not in found:
                 continue
             seen[log_key] += 1
-            if seen[log_key] % left_out[log_key]:
+            # Two at a time, so that of a step that each session has once, both halves keep some.
+            if seen[log_key] // 2 % left_out[log_key]:
                 continue
             events = found[log_key]
             events.sessions.append(number)
@@ -119,7 +120,7 @@ def _left_out(sessions: Sequence[Trace], wanted: Collection[int]) -> dict[int, i
 
 
 def _of_slots(events: _Events, units: Mapping[int, float]) -> list[Proportion]:
-    """The values in one message that are compared: each of a few with one that stands before it."""
+    """The values in one message that are compared: of each, the one before that says most of it."""
     slots = list(units)
     columns = np.array([events.numbers[slot] for slot in slots])
     whole = np.isfinite(columns).all(axis=0)
@@ -131,11 +132,15 @@ def _of_slots(events: _Events, units: Mapping[int, float]) -> list[Proportion]:
     found: list[tuple[float, Proportion]] = []
     for at in range(1, len(slots)):
         given = int(np.argmax(correlated[at, :at]))
-        if correlated[at, given] >= _CORRELATED:
-            pair = _Pair(slots[given], slots[at], ANY, units[slots[given]], units[slots[at]])
-            one = pair.proportion(logs[given], logs[at], sessions, STEEPEST)
+        if correlated[at, given] < _CORRELATED:
+            continue
+        # Where any size takes some time, the size says more of the time than the time of it.
+        for x, y in ((given, at), (at, given)):
+            pair = _Pair(slots[x], slots[y], ANY, units[slots[x]], units[slots[y]])
+            one = pair.proportion(logs[x], logs[y], sessions, STEEPEST)
             if one is not None:
                 found.append((float(correlated[at, given]), one))
+                break
     surest = sorted(found, key=itemgetter(0), reverse=True)
     return [one for _, one in surest[:_MOST_OF_STEP]]
 
@@ -164,7 +169,13 @@ def _of_gaps(
 
 
 def _are_enough(sessions: NDArray[np.int64]) -> bool:
-    return len(sessions) >= _FEWEST and len(np.unique(sessions)) >= _FEWEST_SESSIONS
+    """Whether these are events of enough sessions, and of either half of all sessions."""
+    several = np.unique(sessions)
+    return (
+        len(sessions) >= _FEWEST
+        and len(several) >= _FEWEST_SESSIONS
+        and any(several % 2 != several[0] % 2)
+    )
 
 
 def _correlated(logs: Doubles) -> Doubles:

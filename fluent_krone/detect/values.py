@@ -107,7 +107,7 @@ class KnownRange:
 
     def number(self, value: bytes) -> float | None:
         """The number that a value is, in the unit of the range; None where it is none."""
-        if value.isdigit() and len(value) <= _SHORT:
+        if not self.unit and value.isdigit() and len(value) <= _SHORT:
             # Most are such, and the rest takes ten times as long.
             return float(value)
         if self.has_letter:
