@@ -48,7 +48,7 @@ class Proportion:
     range: Range
 
     def is_known(self, given: float) -> bool:
-        """Whether training had such numbers, so that it is known what is usual beside one."""
+        """Whether a number is near enough to those of training to say what is usual beside it."""
         x = self._log_of(given)
         return self.knots[0][0] - _FARTHEST <= x <= self.knots[-1][0] + _FARTHEST
 
