@@ -42,6 +42,8 @@ MAX_LEAD = 2
 # The first word of a message, as far as it is of letters; and how many of them are noted.
 _FIRST_WORD = re.compile(r"[^\W\d_]*")
 _MOST_WORDS = 10
+# A number behind a name: the place in a source, or an id.
+_NUMBER_BEHIND = re.compile(r":(\d+)(?!\w)")
 # This many words that are the same in all lines are no header, where there is no time. Those with a
 # capital letter name a program, as in `Gateway Worker INFO …`.
 _WORD = re.compile(r"[a-z]+\Z")
@@ -201,6 +203,9 @@ def _behind(column: Column, rests: _Rests) -> _Rests:
                 column.behind.add(word[0])
             if "value" in pattern.groupindex:
                 column.values.append(match["value"] or "")
+                number = _NUMBER_BEHIND.match(line, match.end("value"), match.end())
+                if number and word:
+                    column.numbered[number[1]].append(word[0])
             if "level" in pattern.groupindex:
                 column.levels.add(match["level"])
             if "pid" in pattern.groupindex and match["pid"]:

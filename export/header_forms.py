@@ -22,6 +22,8 @@ _LINE = (
 # PostgreSQL's lines that belong to a statement before them are a level of their own.
 # A number behind a level says how much of it is written: DBG4.
 WORDS = rf"(?:{shapes.LEVEL_WORDS}\d?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"
+# Words that are levels in brackets as well, unlike `default`, which is a database.
+_SURE_WORDS = "(?i:trace|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal)"
 # Go writes levels between those that have a name as INFO+2.
 _STEP = r"(?:[+-]\d+)?"
 _LETTERS = r"(?:[VDTIWEFCNAvdtiwefna]|Al|Cr|D[fb]|Em|Er|Fa|In|Wa)"
@@ -101,6 +103,8 @@ WRAPPED = (
     r"(?<![^\n])<(?<pri>\d{1,3})>(?:1 +)?",
     shapes.TRACE,
     rf"\[ *(?<value>{_NAME})\((?<pid>\d+)\) *\]",
+    # strongSwan: the number of the thread, and the part of the program
+    rf"\d\d\[(?<value>{_NAME})\]",
     # Kea: logger/process.thread
     rf"\[ *(?<value>{_NAME})/(?<pid>\d+)(?:\.\w+)? *\]",
     r"\[ *(?<pid>\d+)[:/](?<tid>\d+) *\]",
@@ -154,6 +158,8 @@ SIGNED = (
     rf"(?<value>{_NAME})/(?<pid>\d+)(?: on [\w.-]+)?: +",
     rf"(?<value>{_NAME}){_LINE}(?:[\[(] *(?<pid>\d+)(?::\w+)? *[\])])?: +",
     rf"(?<value>{_NAME})(?:[(<][^\s()<>]*[)>])*: +",
+    # ClickHouse, where some loggers have the name of a part behind them
+    rf"(?<value>{_NAME})(?: \((?!{_SURE_WORDS}\))[\w. -]+\))?: +",
     rf"(?<value>{_NAME}){_LINE} *\](?: *:)? *",
     rf"(?<value>{_NAME}){_LINE} +:+ +",
     rf"(?<value>{_NAME})(?:[:@]\d+ [A-Za-z_][\w.:<>]*|{_LINE}) +{shapes.SEPARATOR} +",

@@ -53,6 +53,19 @@ _TIMELESS = (
 _SECONDS = r"1\d{9}(?= )"
 _FLOW = rf"(?=\d{{1,2}} \d{{12}} eni-\w+ (?:\S+ ){{7}}(?<time>{_SECONDS}))"
 
+# AWS Lambda: the lines that it writes around those of a function, which have no time; and those of
+# functions in JavaScript and in Python, and of calls that took too long. All name the request.
+_STARTED = r"(?:START|END|REPORT) RequestId: "
+_AROUND = (
+    rf"(?:{_STARTED}|(?:INIT_START|INIT_REPORT|RESTORE_REPORT|EXTENSION|TELEMETRY)[ \t]+[A-Z])"
+)
+_REQUEST = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_LEVEL_AND_TAB = rf"\[{LEVEL_WORDS}\]\t"
+# The share of the lines that must name the start or the end of a request.
+_SOME_STARTED = 0.1
+# What `aws logs tail` puts before each line.
+_SHOWN = rf"(?<time>{ISO}) +(?:\d{{4}}/\d\d/\d\d/\[[^\s\]]*\][0-9a-f]+ +)?"
+
 _PAIR = r"[A-Za-z@_][\w.-]*+=(?:\"(?>(?:[^\"\\]|\\.)*)\"|[^\s\"]*+)"
 _PAIRS = rf"{_PAIR}(?: +{_PAIR}){{2}}"
 _BEFORE = rf"(?:{_PAIR} +)*?"
@@ -84,6 +97,9 @@ def _of_pairs(lines: Sequence[str]) -> Iterator[str]:
 
 def _of_products(lines: Sequence[str]) -> Iterator[str]:
     yield from _TIMELESS
+    if _most_have(rf"(?:{_SHOWN})?{_STARTED}", lines, _SOME_STARTED):
+        yield _with_time(ISO, _of_lambda())
+        yield _with_time(ISO, _SHOWN + _of_lambda(is_timed=True))
     if _most_have(_FLOW, lines):
         yield _with_time(_SECONDS, _FLOW)
     if not are_security_events(lines):
@@ -96,14 +112,26 @@ def _of_products(lines: Sequence[str]) -> Iterator[str]:
         yield _with_time(_IN_PAIRS, rf"{before}[^|]*?{event}(?:{_time_among(lines, names)}|)")
 
 
+def _of_lambda(*, is_timed: bool = False) -> str:
+    """The header of a function's line, or nothing before one of Lambda's own; `is_timed` says that
+    a time stands before both.
+    """
+    time = ISO if is_timed else rf"(?<time>{ISO})"
+    before = rf"(?:{_LEVEL_AND_TAB})?{ISO}[ \t]"
+    request = rf"(?=(?:{_STARTED}|{before})(?<request>{_REQUEST})|)"
+    level = rf"(?=(?:\[|{before}{_REQUEST}\t)(?<level>{LEVEL_WORDS})[\]\t]|)"
+    own = rf"(?:{_LEVEL_AND_TAB})?{time}[ \t]{_REQUEST}[ \t](?:{LEVEL_WORDS}\t)?"
+    return rf"{request}{level}(?:(?={_AROUND})|{own}|\[{LEVEL_WORDS}\] +)"
+
+
 def _time_among(lines: Sequence[str], names: Sequence[str]) -> str:
     """The pair of the first of these names that most of the lines have; else that of the first."""
     pairs = [rf"(?=.*[|\t^ ;](?:{name})={_IN_PAIRS})" for name in names]
     return next((pair for pair in pairs if _most_have(pair, lines)), pairs[0])
 
 
-def _most_have(pattern: str, lines: Sequence[str]) -> bool:
-    return sum(map(bool, map(compiled(pattern).match, lines))) >= _MOST * max(len(lines), 1)
+def _most_have(pattern: str, lines: Sequence[str], share: float = _MOST) -> bool:
+    return sum(map(bool, map(compiled(pattern).match, lines))) >= share * max(len(lines), 1)
 
 
 def _with_time(time: str, header: str) -> str:

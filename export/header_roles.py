@@ -7,6 +7,7 @@ different, and only few of each occur, unlike the words of messages.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
@@ -65,7 +66,11 @@ _SURE_LOGGER = re.compile(
 )
 _IDENTIFIER = re.compile(r"#?[^\W\d][\w.$:/#*+\\-]*\Z")
 _OF_THREADS = "thread|worker|pool|executor|dispatcher|qtp"
-_THREAD = re.compile(rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d+)\Z")
+# A class that dispatches or executes, as JobDispatcher, is a logger.
+_THREAD = re.compile(
+    r"(?!(?:[A-Z][a-z]+)+(?:Dispatcher|Executor|Worker)\Z)"
+    rf"(?i:main|.*(?:{_OF_THREADS}|exec(?![a-z])).*|\d\.\d+\.\d+)\Z"
+)
 _NUMBERED_THREAD = re.compile(rf"(?=.*\d\Z)(?i:.*(?:{_OF_THREADS}).*)\Z")
 _ID = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[0-9a-z]*\d)[0-9a-f]{12,})\Z", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:[:(]\d+\)?)?\Z")
@@ -126,6 +131,8 @@ class Column:
     behind: set[str] = field(default_factory=set)
     # Whether any line has a process behind the name.
     has_pid: bool = False
+    # The numbers behind names, as in `cart:17 - `, each with the words that follow it.
+    numbered: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def distinct(self) -> set[str]:
@@ -147,6 +154,18 @@ class Column:
         It is no part of them then.
         """
         return len(self.distinct) == 1 and len(self.behind) >= _KINDS
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the numbers behind names are ids: messages of several kinds follow the same one.
+
+        A place in a source writes always the same message, as a rule.
+        """
+        if self.share(_SOURCE) or self.share(_LOGGER):
+            return False
+        again = [words for words in self.numbered.values() if len(words) > 1]
+        several = sum(len(set(words)) > 1 for words in again)
+        return several >= _KINDS and 2 * several > len(again)
 
     @property
     def is_few(self) -> bool:
@@ -182,7 +201,7 @@ def is_anchor(columns: Sequence[Column], n: int) -> bool:
         return names_logger or is_closed
     if column.kind == "bare":
         return _is_bare_anchor(column, columns[:n])
-    if column.share(_CODE) and column.values:
+    if (column.share(_CODE) and column.values) or column.has_ids:
         return False
     return _is_anchored_name(column, columns[:n])
 

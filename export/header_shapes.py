@@ -105,6 +105,12 @@ def _in_any_case(word: str) -> str:
 LEVEL_WORDS = rf"(?i:{'|'.join(_of_levels())})"
 LOGGER = r"[A-Za-z_][\w.$/@*#()-]*"
 _RUST = r"[A-Za-z_][\w-]*(?:::[\w<>-]+)*"
+# Spans of Rust's tracing, one of which at least has fields: `request{id=7}:db:`.
+# The first id among the fields is that of the request.
+_SPANS = (
+    r"(?:(?=(?:[\w.:-]*\{[^{}]*\})*?[\w.:-]*\{[^{}]*?(?:(?:\b|_)id|\btrace)=\"?(?<request>[\w-]+))|)"
+    r"(?=[\w.:-]*\{)(?:[\w.-]+(?:\{[^{}]*\})?:)+"
+)
 DOTTED = r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+"
 FILE = r"[\w./$@-]+\.(?:go|c|cc|cpp|h|hpp|py|rb|rs|java|kt|scala|js|ts|php|cs|m|mm|ex|erl|lua|pl)"
 
@@ -173,8 +179,8 @@ KNOWN = (
     rf"\[(?<level>{LEVEL_WORDS})\] (?<thread><\d+(?:\.\d+)+>)(?:@(?<component>[\w-]+)\S*)? +",
     # Monolog, Laravel, Symfony: channel.LEVEL:
     rf"(?<component>[A-Za-z][\w-]*)\.(?<level>{LEVEL_WORDS}|EMERGENCY): +",
-    # Rust's tracing within spans: LEVEL span{fields}:span{fields}: module:
-    rf"(?<level>{LEVEL_WORDS}) +(?:(?:[\w.-]+\{{[^{{}}]*\}}:)+ |(?=\w+::))(?<component>{_RUST}): +",
+    # Rust's tracing within spans: LEVEL span{fields}:span: module:
+    rf"(?<level>{LEVEL_WORDS}) +(?:{_SPANS} |(?=\w+::))(?<component>{_RUST}): +",
     # Apache 2.4: [module:level] [pid 1:tid 2]
     rf"\[(?<component>[\w-]*):(?<level>{LEVEL_WORDS}\d?)\] "
     r"\[pid (?<pid>\d+)(?::tid (?<tid>\d+))?\] +",
@@ -216,9 +222,10 @@ KNOWN = (
 
 # A level behind which a mere blank is enough.
 LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))"
-# Host and program, only right behind a time, since any two words fit it.
+# Host and program, only right behind a time, since any two words fit it. What names an id, as in
+# `START RequestId: 7f3a`, is no program.
 HOST_FIRST = (
-    rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)):)"
+    rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)|\w*(?:Id|ID|_id)):)"
     r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +"
 )
 # The trace and the span of a request in brackets, perhaps behind the name of the service. Lines

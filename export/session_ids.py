@@ -14,7 +14,7 @@ from .words import word_set
 NOT_KEYS = word_set(
     """
     message msg log text time timestamp @timestamp ts date level severity host hostname component
-    logger line label pri
+    logger line label pri uptime
     """
 )
 # Names of executions.
@@ -33,6 +33,11 @@ NOUNS = re.compile(
 QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\"(?P<value>[^\"\s]{2,80})\"")
 # The first value of a list of such values: `pods=["kube-system/dns-7"]`.
 _LISTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\[\"(?P<value>[^\"\s]{2,80})\"")
+# A name of Kubernetes behind that of its namespace: `application=argocd/shop`.
+_IN_NAMESPACE = re.compile(
+    r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)="
+    r"(?P<value>[a-z0-9][a-z0-9.-]{0,80}/[a-z0-9][a-z0-9.-]{0,80})(?![\w/:])"
+)
 # A pair of JSON inside a message.
 _JSON_PAIR = re.compile(
     r"\"(?P<name>[A-Za-z_][\w.-]*)\": ?(?:\"(?P<text>[^\"\s]{2,80})\"|(?P<number>-?\d+)(?![\d.]))"
@@ -104,7 +109,7 @@ _RUN = f"{_NO_BLANKS}{{1,200}}+"
 # Characters of a word in such a script, at the most, with the sign behind it.
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
-    rf"(?<![\w-])(?P<before>{_RUN}[:：# 「『【（《“]?|[*#]|№ ?|@ ?|\["
+    rf"(?<![\w-])(?P<before>{_RUN}[:：# 「『【（《“]?|[*#]|№ ?|@ ?|\[|\A\("
     r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º@~-]|: | #|[°º] | [\"'<(\[$]?|=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
@@ -136,6 +141,8 @@ def _pairs(message: str) -> Iterable[tuple[str, str]]:
             yield f'/{name}="([^"]+)"/', found["value"]
     for found in _LISTED.finditer(message):
         yield f'/{re.escape(found["name"])}=\\["([^"]+)"/', found["value"]
+    for found in _IN_NAMESPACE.finditer(message):
+        yield f"/{re.escape(found['name'])}=([^\\s,;]+)/", found["value"]
     for found in _JSON_PAIR.finditer(message):
         name = re.escape(found["name"])
         if found["name"].lower() in NOT_KEYS:

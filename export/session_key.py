@@ -35,6 +35,8 @@ _EXECUTIONS = re.compile(
     rf"(?:x[-_])?(?:{ONE_EXECUTION}|conn(?:ection)?)[-_.]?(?:id|uuid|key)\Z|trace|traceid|spanid",
     re.I,
 )
+# Values that say what they are, as `conn5001` and `job-17`, whatever their field is called.
+_NUMBERED_EXECUTION = re.compile(rf"(?:{ONE_EXECUTION}|conn(?:ection)?)[-_#/: ]?\d+", re.I)
 # Fields that say who asked: what one client does is an execution where nothing better is known.
 _CLIENTS = re.compile(
     r"client|(?:\w+[-_.])?(?:client|remote|source|src|peer|c)[-_.]?"
@@ -70,6 +72,8 @@ _OUTCOMES = re.compile(
 PROCESS = ("pid", "tid", "thread")
 _OF_PROCESS = 0.5
 _OF_SHORT_PROCESS = 0.7
+# … and what a field of other executions is worth that only its values name.
+_OF_NUMBERED = 2.5
 # At least so many processes are no restarts of one service.
 _MANY_PROCESSES = 30
 _ID_WORD = re.compile(
@@ -262,7 +266,11 @@ def _weight(option: str, seen: Seen, total: int) -> float:
             return _OF_SHORT_PROCESS
         return _OF_PROCESS
     if not option.startswith("/"):
-        return _weight_of_field(option)
+        weight = _weight_of_field(option)
+        numbered = sum(_NUMBERED_EXECUTION.fullmatch(value) is not None for value in seen.values)
+        if weight and numbered >= _NEARLY_ALL * len(seen.values):
+            return max(weight, _OF_NUMBERED)
+        return weight
     if option.startswith('/pod="'):
         return 1.5
     if _MEASURED.fullmatch(_snaked(name)) or _SOURCE.fullmatch(name):
