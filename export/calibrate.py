@@ -8,8 +8,9 @@ are. `plan_budget` divides a budget of false alarms by both.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from fluent_krone.detect.budget import (
 from fluent_krone.detect.tails import STEEPEST
 from fluent_krone.detect.times import Times, measure_times
 
-from .faults import HANGING, KINDS, Injector
+from .faults import HANGING, KINDS, LOOP_KINDS, LOOPS_SHARE, Injector
 from .fit_witnesses import DENSITY, WAITING, FittedWitnesses, Forms, fit_witnesses
 from .floors import density_floor
 from .held_out import as_of_all, expected_share
@@ -215,6 +216,8 @@ class _Trial:
             self._doubtful = doubtful
         self._hierarchy = hierarchy
         self._seed = seed
+        # Loops are drawn by themselves, so that the other faults are the same with and without.
+        self._loops_rng = np.random.default_rng((seed, 1))
         self._forms = Forms(hierarchy)
         self._known = {session.keys for session in sessions}
         self._steepest = STEEPEST
@@ -267,15 +270,22 @@ class _Trial:
         """Faulty copies of held-out sessions, by kind. What makes a normal session of another is
         no fault."""
         pool = sorted({key for session in training for key in session.keys})
-        injector = Injector(self._hierarchy, pool, rng)
         hosts = [i for i in held if self._sessions[i].keys and not self._doubtful[i]]
+        injector = Injector(self._hierarchy, pool, rng)
+        looping = Injector(self._hierarchy, pool, self._loops_rng)
         for kind in KINDS:
-            faulty = []
-            for i in rng.permutation(hosts)[:faults]:
-                made = injector.inject(self._sessions[i], kind)
-                if made and (made.keys == self._sessions[i].keys or made.keys not in self._known):
-                    faulty.append(made)
-            yield kind, faulty
+            if kind in LOOP_KINDS:
+                # Few sessions may repeat anything, so all of them are tried.
+                made = self._made(kind, self._loops_rng.permutation(hosts), looping)
+                yield kind, [*islice(made, max(int(faults * LOOPS_SHARE), 1))]
+            else:
+                yield kind, [*self._made(kind, rng.permutation(hosts)[:faults], injector)]
+
+    def _made(self, kind: str, hosts: Iterable[int], injector: Injector) -> Iterator[Trace]:
+        for i in hosts:
+            made = injector.inject(self._sessions[i], kind)
+            if made and (made.keys == self._sessions[i].keys or made.keys not in self._known):
+                yield made
 
     def _judge_faulty(
         self, kind: str, faulty: Sequence[Trace], witnesses: FittedWitnesses, model: DensityModel

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,9 +25,15 @@ STEP_KINDS = (
 TIME_KINDS = ("slow", "slow_all", "pause", "stuck")
 VALUE_KINDS = ("value",)
 LEVEL_KINDS = ("level",)
+# What repeats itself in normal sessions as well, and far more often in these.
+LOOP_KINDS = ("loop",)
 # Kinds that are to be found while the session is still open.
 HANGING = ("stuck",)
-KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS)
+KINDS = (*STEP_KINDS, *TIME_KINDS, *VALUE_KINDS, *LEVEL_KINDS, *LOOP_KINDS)
+# How many times as often as in the session a round of a loop comes.
+_ROUNDS = 10
+# Of the faults of any other kind, so many are injected of those: they have as many more events.
+LOOPS_SHARE = 1 / _ROUNDS
 # How many times as long a slow step takes, at least and at most: a step so slow that anybody would
 # notice says nothing about where a threshold has to lie …
 _SLOWER_AT_LEAST, _SLOWER_AT_MOST = 8, 50
@@ -104,6 +112,8 @@ class Injector:
             return self._value(session)
         if kind == "level":
             return self._level(session)
+        if kind == "loop":
+            return self._loop(session)
         raise ValueError(f"BUG: no fault is called {kind!r}")
 
     def _at(self, size: int) -> int:
@@ -269,3 +279,17 @@ class Injector:
         at = self._at(len(session.levels))
         levels = (*session.levels[:at], RANKS[b"fatal"], *session.levels[at + 1 :])
         return replace(session, levels=levels)
+
+    def _loop(self, session: Trace) -> Trace | None:
+        """A round of a loop comes ten times as often: all from a step to the next one alike."""
+        keys = session.keys
+        often = Counter(keys)
+        repeated = [key for key, number in often.items() if number > 1]
+        if not repeated:
+            return None
+        key = self._pick(repeated)
+        places = [at for at, other in enumerate(keys) if other == key]
+        # Of all rounds, the shortest: a step that comes at the start and at the end is no loop.
+        first, end = min(pairwise(places), key=lambda at: at[1] - at[0])
+        more = keys[first:end] * ((_ROUNDS - 1) * often[key])
+        return Trace((*keys[:end], *more, *keys[end:]))

@@ -48,6 +48,8 @@ _REMEDIES = {
     "slow": "A slow step is hardly noticed, since the same step takes a very different time from "
     "session to session.",
     "pause": "A pause of an hour is hardly noticed, since normal sessions pause for as long.",
+    "loop": "A loop that runs ten times as often is hardly noticed, since its number of rounds "
+    "differs as much in normal sessions, or hardly any session of training has more than one.",
     "value": "A wrong value is hardly noticed: most values in the messages are ids, which are "
     "different every time. Templates whose wildcards hold one value each would help.",
 }

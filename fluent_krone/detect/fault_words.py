@@ -21,4 +21,5 @@ FAULTS = {
     "stuck": "nothing follows a step any more",
     "value": "a value in a message is zero, huge or unknown",
     "level": "a step comes as FATAL",
+    "loop": "what normal sessions repeat comes ten times as often",
 }

@@ -88,6 +88,34 @@ def test_more_false_alarms_find_more_and_no_more_than_that_are_raised() -> None:
     assert found.false_alarms["20 in 1,000"] <= 0.02
 
 
+def test_a_bundle_tells_which_loops_it_finds() -> None:
+    """One that varies little from session to session, and one that has as many rounds as any."""
+    found = calibrate.calibrate(rides(1000), tree(), faults=200)
+    assert found.detection["loop"]["1 in 1,000"] > 0.9
+    rng = random.Random(1)
+    endless = [
+        (OPEN, OPENED, *[GOING] * int(2 / (1.001 - rng.random())), ARRIVED, CLOSE)
+        for _ in range(1000)
+    ]
+    blind = calibrate.calibrate(endless, tree(), faults=200)
+    assert blind.detection["loop"]["1 in 1,000"] < 0.5
+
+
+def test_loops_change_no_other_fault_that_is_injected(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_loops = _injected()
+    monkeypatch.setattr(calibrate, "KINDS", tuple(k for k in calibrate.KINDS if k != "loop"))
+    without = _injected()
+    assert with_loops.pop("loop")
+    assert with_loops == without
+
+
+def _injected() -> dict[str, dict[str, list[float]]]:
+    """The scores of all injected faults, by kind."""
+    trial = calibrate._Trial([Trace(ride) for ride in rides(200)], tree(), 0, 50)
+    trial.run(lambda done, total: None)
+    return {kind: dict(scores) for kind, scores in trial._faulty.items()}
+
+
 def test_strange_sessions_in_a_training_hide_no_fault() -> None:
     strange = [(STUCK,) * (5 + i % 7) + (UNKNOWN,) * (i % 3) for i in range(40)]
     mixed = rides(1000) + strange[:30]

@@ -82,6 +82,26 @@ def test_a_slow_step_takes_up_to_fifty_times_as_long_and_changes_no_step(gap_ns:
         assert 8 * gap_ns - unit_ns < damaged.gaps_ns[0] <= 50 * gap_ns
 
 
+def test_a_loop_comes_ten_times_as_often_round_by_round() -> None:
+    ride = (OPEN, OPENED, GOING, ARRIVED, GOING, ARRIVED, CLOSE, OPEN)
+    for seed in range(20):
+        damaged = injector(seed).inject(Trace(ride), "loop")
+        assert damaged is not None
+        number = damaged.keys.count
+        looping = [key for key in (OPEN, GOING, ARRIVED) if number(key) >= 10 * ride.count(key)]
+        assert looping
+        if OPEN not in looping:
+            # Whole rounds, each of which normal sessions have.
+            start, end = (OPEN, OPENED), (CLOSE, OPEN)
+            assert damaged.keys[:2] == start and damaged.keys[-2:] == end
+            assert damaged.keys[2:-2] == (GOING, ARRIVED) * number(GOING)
+            assert number(GOING) >= 20
+
+
+def test_a_session_that_repeats_nothing_has_no_loop() -> None:
+    assert injector(0).inject(Trace(RIDE), "loop") is None
+
+
 def test_a_pause_adds_an_hour_to_one_gap_and_changes_no_step() -> None:
     gaps_ns = (SECOND, 0, 7200 * SECOND)
     session = Trace((OPEN, OPENED, CLOSE, BYE), gaps_ns)
