@@ -223,9 +223,10 @@ KNOWN = (
 # A level behind which a mere blank is enough.
 LOOSE_LEVEL = rf"(?<level>{LEVEL_WORDS})(?: +-+ +:? *|\t| *\|+ *|: +|:? *- +| +|:(?=[\w.]+:))"
 # Host and program, only right behind a time, since any two words fit it. What names an id, as in
-# `START RequestId: 7f3a`, is no program.
+# `START RequestId: 7f3a`, is no program, and an address with a port is that of a client.
 HOST_FIRST = (
-    rf"(?<host>[^\s\[\]|]+) +(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)|\w*(?:Id|ID|_id)):)"
+    r"(?!\d+(?:\.\d+){3}:\d+ )(?<host>[^\s\[\]|]+) +"
+    rf"(?!(?:{LEVEL_WORDS}|(?i:failed|denied|refused)|\w*(?:Id|ID|_id)):)"
     r"(?<component>[^\s\[\]:=\"]+)(?:\[(?<pid>\d+)\])?: +"
 )
 # The trace and the span of a request in brackets, perhaps behind the name of the service. Lines

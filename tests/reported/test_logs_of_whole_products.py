@@ -3,7 +3,8 @@
 Was wrong: AWS Lambda's lines had the host `START`, or neither time nor request; the ids of NATS'
 connections and of the spans of Rust's tracing were stripped with the header, so that no key found
 them; loggers of ClickHouse, strongSwan and GitHub's runner were lost; and the key of a log was a
-field that a third of its records have, or none.
+field that a third of its records have, or none. Clients of OpenVPN were hosts, and the requests
+that WebLogic counts had no key.
 """
 
 from __future__ import annotations
@@ -107,6 +108,15 @@ def test_what_names_an_id_is_no_program() -> None:
     assert not any({"host", "component"} & one.keys() for one in fields_of(lines))
 
 
+def test_an_address_with_a_port_is_no_host() -> None:
+    clients = [f"10.{n % 4}.{n * 37 % 250}.{n * 11 % 200 + 1}:{30000 + 7 * n}" for n in range(60)]
+    lines = [
+        f"2026-11-18 08:00:{n:02d} {client} TLS: Initial packet from [AF_INET]{client}, sid={n:08x}"
+        for n, client in enumerate(clients)
+    ]
+    assert not any("host" in one for one in fields_of(lines))
+
+
 def nats(session: int, n: int, at: int) -> Sequence[str]:
     said = ("Client connection created", '"v1.31.0:go" - Client Ping Timer', "Account used", "Bye")
     client = f"10.1.{session}.9:{30000 + session}"
@@ -185,8 +195,16 @@ KEYS = {
         f"({session}) {STEPS[n]} (from client ap{session % 3})",
         {},
     ),
+    # WebLogic
+    "/[0-9a-f]{8}-[0-9a-f-]{36}/": lambda session, n: (
+        f"<{uuid_of(session // 20)}-{session:08x}> <{STEPS[n]}>",
+        {},
+    ),
     # Asterisk, whose thread looks like logrus' time since its start
-    "/call": lambda session, n: (STEPS[n], {"uptime": str(2000 + session), "call": f"C-{session}"}),
+    "/thread": lambda session, n: (
+        STEPS[n],
+        {"uptime": str(2000 + session), "thread": f"C-{session}"},
+    ),
 }
 
 
