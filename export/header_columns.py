@@ -52,6 +52,8 @@ _WORDS_OF_SENTENCE = 2
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # A level is a header of its own where there are this many of them.
 _SEVERAL = 2
+# Single letters are levels where both of these are among them.
+_LETTERS = frozenset("IE"), frozenset("IW")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -128,11 +130,16 @@ def _is_marked_level(columns: Sequence[Column]) -> bool:
     """Whether the header is but a level, in brackets, before a bar or filled up with blanks.
 
     With a mere blank or colon behind it, it is a message's first word as often as not. Words that
-    all say how a step ended, as Success and Error, are of the message.
+    all say how a step ended, as Success and Error, are of the message, and single letters may be
+    those of drives and gates.
     """
     if len(columns) != 1 or len(columns[0].levels) < _SEVERAL:
         return False
     level = columns[0]
+    if all(len(word) == 1 for word in level.levels) and not any(
+        few <= level.levels for few in _LETTERS
+    ):
+        return False
     if all(map(OUTCOME.match, level.levels)):
         return False
     is_aligned = len(level.widths) == 1 and len({len(word) for word in level.levels}) > 1

@@ -30,9 +30,9 @@ NOUNS = re.compile(
     re.I,
 )
 # The value of a quoted field of a message: `pod="kube-system/dns-7"`.
-QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\"(?P<value>[^\"\s]{2,80})\"")
+QUOTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]{0,80})=\"(?P<value>[^\"\s]{2,80})\"")
 # The first value of a list of such values: `pods=["kube-system/dns-7"]`.
-_LISTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]*)=\[\"(?P<value>[^\"\s]{2,80})\"")
+_LISTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]{0,80})=\[\"(?P<value>[^\"\s]{2,80})\"")
 # A name of Kubernetes behind that of its namespace: `application=argocd/shop`.
 _IN_NAMESPACE = re.compile(
     r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)="
@@ -112,7 +112,8 @@ _RUN = f"{_NO_BLANKS}{{1,200}}+"
 _LONGEST_UNSPACED = 12
 _ID = re.compile(
     rf"(?<![\w-])(?P<before>{_RUN}[:：# 「『【（《“]?|[*#]|№ ?|@ ?|\[|\A\("
-    r"|[^\W\d_][\w.]*?(?:-[^\W\d_]+\.?)?(?:[_=:#/°º@~-]|: | #|[°º] | [\"'<(\[$]?|=\")(?:00-)?|)"
+    r"|[^\W\d_][\w.]{0,80}?(?:-[^\W\d_]+\.?)?"
+    r"(?:[_=:#/°º@~-]|: | #|[°º] | [\"'<(\[$]?|=\")(?:00-)?|)"
     + "(?P<value>"
     + "|".join(f"(?P<v{i}>{text})" for i, text in enumerate(_VALUES.values()))
     + r")(?:(?=-[0-9a-f]{16}-)|(?![A-Za-z0-9_-]|\.\d))"

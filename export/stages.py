@@ -22,8 +22,9 @@ from fluent_krone.detect.budget import FALSE_ALARMS
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import find_files
 
-# Version of the files in a work directory. Another number makes every stage run again.
-_VERSION = 1
+# Version of the files in a work directory. Another number makes every stage run again, so it must
+# grow whenever a stage learns something new.
+_VERSION = 2
 # The file that holds the marks of finished stages.
 _STATE = "stages.json"
 # The file that holds the options given so far.

@@ -59,37 +59,56 @@ _TROUBLE_PHRASES = re.compile(
 _ELSEWHERE = re.compile(
     r"""
     # Chinese, Japanese, Korean, Thai, Khmer, Arabic, Hindi
-      失败|失敗|拒绝|拒絕|拒否|崩溃|崩潰|无效|無效|不足|[无無]法(?!律)
-    | (?<![无無])(?:错误|錯誤|异常|異常|超时|超時)(?![时時检檢设設数數率])
-    | エラー(?!なし|率)|タイムアウト(?!時間|値|設定)|できません|(?<!あり)ませんでした
-    | 실패|(?:오류|에러)(?!\ ?없)|거부(?!\ ?목록)|거절|시간\ ?초과(?!\ ?설정)|할\ 수\ 없
-    | ล้มเหลว|(?<!ไม่มีข้อ)ผิดพลาด|ไม่สามารถ|ปฏิเสธ|หมดเวลา|បរាជ័យ|(?<!គ្មាន)កំហុស
-    | فشل|(?<!بدون\ )خطأ|رفض|त्रुटि(?!\ (?:नहीं|रहित))|विफल
-    | (?<!\b0\ )(?<!\bohne\ )(?<!\bkeine\ )(?<!\bsans\ )(?<!\bsin\ )(?<!\bsem\ )(?<!\bsenza\ )
-      (?<!\bbez\ )(?<!\bбез\ )(?<!\bkhông\ )(?<!\bkhông\ có\ )\b(?:
+      失败|失敗|拒绝|拒絕|拒否|崩溃|崩潰|无效|無效|不足|[无無]法(?!律)|故障(?![排恢转移])|障害
+    | (?:错误|錯誤|异常|異常|超时|超時)(?![时時检檢设設数數率处處])
+    | エラー(?!率|処理|ログ)|タイムアウト(?!時間|値|設定)|できません|(?<!あり)ませんでした
+    | 실패|오류|에러|거부(?!\ ?목록)|거절|시간\ ?초과(?!\ ?설정)|할\ 수\ 없
+    | ล้มเหลว|ผิดพลาด|ไม่สามารถ|ปฏิเสธ|หมดเวลา|បរាជ័យ|កំហុស
+    | فشل|خطأ|رفض|त्रुटि(?!\ (?:नहीं|रहित))|विफल
+    | \b(?:
     # German, Dutch, Swedish, Danish, Norwegian
-        fehler(?:n|haft\w*)? | fehlgeschlagen\w* | fehlschl[aä]g\w* | gescheitert\w*
-      | abgebrochen\w* | abgelehnt\w* | ungültig\w* | verweigert\w* | zeitüberschreitung
-      | nicht\ (?:möglich|gefunden|erreichbar)
+        fehler(?:n|haft\w*|code|meldung\w*)? | fehlgeschlagen\w* | fehlschl[aä]g\w*
+      | gescheitert\w* | abgebrochen\w* | abgelehnt\w* | ungültig\w* | verweigert\w*
+      | zeitüberschreitung | nicht\ (?:möglich|gefunden|erreichbar)
       | mislukt\w* | geweigerd\w* | afgebroken | fout(?:en)? | misslyck\w* | mislyk\w+
-      | fejl(?:ede|et)?
+      | fejl(?:ede|et|kode)?
     # French, Spanish, Portuguese, Italian
-      | échecs? | échou\w* | erreurs? | refusée?s? | rejetée?s? | expirée?s?
+      | échecs? | échou\w* | erreurs? | refusée?s? | rejetée?s? | expirée?s?(?!\ dans)
       | fall(?:ó|ido|ida|aron|o\ (?:al|en)) | rechaz\w+ | deneg\w+ | erróne\w+ | agotad[oa]
-      | falh\w+ | erros? | recusad[oa]s? | negad[oa]s? | inválid[oa]s?
+      | errores | falh\w+ | erros? | recusad[oa]s? | negad[oa]s? | inválid[oa]s?
       | errore | errori | fallit[oaie] | rifiutat[oaie] | negat[oa]
     # Russian, Ukrainian, Polish, Turkish, Vietnamese, Indonesian
-      | ошибк\w+ | сбо(?:й|я|и|ем|ев) | отказ(?!\ от\b) | отказ(?:ано|ал\w*) | отклон[её]н[аоы]?
-      | неверн\w+ | не\ уда(?:лось|лся|лась|лись)
+      | ошиб(?:к\w+|ок) | сбо(?:й|я|и|ем|ев) | отказ(?!\ от\b) | отказ(?:ано|ал\w*)
+      | отклон[её]н[аоы]? | неверн\w+ | не\ уда(?:лось|лся|лась|лись)
       | не\ (?:выполне|оплаче|доставле|отправле|найде|получе|созда|сохран[её]|заверш[её]|загруже
         |обработа|подтвержд[её]|пройде|провед[её]|приня)[нт][аоы]?
-      | помилк\w+ | відхилен[оаиі]й? | błąd | błęd[uyóa]\w* | odrzuco\w+ | nie\ udał\w*
-      | hata(?:s[ıi]|l[ıi]|lar[ıi]?)?(?!\ yok) | başarısız\w* | reddedildi
+      | помил(?:к\w+|ок) | відхилен[оаиі]й? | błąd | błęd[uyóa]\w* | odrzuco\w+ | nie\ udał\w*
+      | hata(?:s[ıi]|l[ıi]|lar[ıi]?)?(?!\ (?:yok|ayıkla)) | başarısız\w* | reddedildi
       | lỗi | thất\ bại | gagal | ditolak
       )\b
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# What stands beside such a word where nothing failed: right before it, …
+_NONE_BEFORE = re.compile(
+    r"""(?:
+      (?<![\w.,])0[ ]?[个個]?[ ]?
+    | [没沒][有发發]?现?(?:任何)?|未(?:发现|發現|出现|出現|检测到)(?:任何)?|[无無零]
+    | ไม่มีข้อ|គ្មាន|(?:بدون|لا)[ ]
+    | \b(?:kein\w*|ohne|geen|zonder|ingen|inga|inget|uten|utan|aucune?|sans|pas[ ]de|pas[ ]d['’]
+        |sin|ning[uú]n\w?|no|sem|nenhum\w?|senza|nessun\w?|brak|bez|без|нет|không(?:[ ]có)?|tanpa
+        |tidak[ ]ada|without(?:[ ]any)?)[ ]?(?:[a-zäöüß]{1,12}[ ])?
+    )\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# … or right behind it, perhaps as the end of a longer word, as in `错误数: 0`.
+_NONE_BEHIND = re.compile(
+    r"\w{0,6}\s?[=:：]?\s?0(?:\s?[건件个個]|(?![\w.,]|\ (?:von|of|из)\b))"
+    r"|(?:は|が|も)?(?:ありません|なし|無し)|[가이은는]?\ ?없|\ (?:нет|yok|отсутству)",
+    re.IGNORECASE,
+)
+# Characters beside a word that are looked at.
+_BESIDE = 24
 # Names of errors in code, as `NullPointerException`, `IOError` and `ECONNREFUSED`.
 _NAMED = re.compile(
     r"[A-Za-z](?:Exception|Error)s?\b"
@@ -124,7 +143,16 @@ def tells_of_trouble(text: str) -> bool:
     lower = text.lower()
     if not _TROUBLE.isdisjoint(_WORDS.findall(lower)):
         return True
-    return any(form.search(lower) for form in (_TROUBLE_PHRASES, _ELSEWHERE))
+    return _TROUBLE_PHRASES.search(lower) is not None or any(
+        not _is_denied(lower, found) for found in _ELSEWHERE.finditer(lower)
+    )
+
+
+def _is_denied(text: str, found: re.Match[str]) -> bool:
+    """Whether what stands beside a word of failure says that there is none, or counts none."""
+    before = text[max(0, found.start() - _BESIDE) : found.start()]
+    behind = text[found.end() : found.end() + _BESIDE]
+    return _NONE_BEFORE.search(before) is not None or _NONE_BEHIND.match(behind) is not None
 
 
 @lru_cache(_MOST_TEMPLATES)

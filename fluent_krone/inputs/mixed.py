@@ -28,6 +28,8 @@ _WORD = re.compile(r"[\w.-]+")
 _DIGIT = re.compile(r"\d")
 # One of digits alone is an id where it is long, or behind the field's name.
 _LONG = 5
+# What looks like an id and is none: a date with its hour, a version.
+_DATE_OR_VERSION = re.compile(r"\d{4}-\d\d-\d\d|v?\d+\.\d+")
 # What the ids are called that stand within texts, as in `order 12345 is paid`; the share of the
 # plain lines that must name one, among which those of stack traces do not count; and the most lines
 # that tell of one of them. A name such as `node-1` is in more.
@@ -83,8 +85,12 @@ def _words(text: str) -> list[str]:
 
 
 def _is_id(word: str) -> bool:
-    """Whether a word within a text may be an id: a long number, or letters and digits."""
-    if len(word) < _LONG:
+    """Whether a word within a text may be an id: a long number, or letters and digits.
+
+    >>> [*map(_is_id, ("4821377", "ab12-7c", "2026-01-05T10", "v1.7.0-rc1"))]
+    [True, True, False, False]
+    """
+    if len(word) < _LONG or _DATE_OR_VERSION.match(word):
         return False
     return word.isdigit() or (word[-1] not in ".-" and any(map(str.isalpha, word)))
 

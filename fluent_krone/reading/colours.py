@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 # The escape character begins them. A daemon that takes it for a danger writes it in letters: `#033`
-# (rsyslog), `^[` (the syslog of BSD); then only colours are sequences, and
-# behind one without a number there is no letter: `^[[mail]` is none.
+# (rsyslog), `^[` (the syslog of BSD). Then only colours are sequences, and behind one without a
+# number there is no letter: `^[[mail]` is none.
 _FORM = (
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
     r"|(?:#033|\^\[)\[(?:[0-9][0-9;]*m|m(?![0-9A-Za-z_]))"

@@ -127,6 +127,16 @@ def test_how_a_step_ended_is_part_of_the_message(form: str) -> None:
     assert guess_line_format(lines) is None
 
 
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [("[{}] drive {} % full", "CDEF"), ("[{}] gate {} opened", "AE"), ("({}) lane {} free", "NEW")],
+)
+def test_the_letters_of_drives_and_gates_are_no_levels(form: str, names: str) -> None:
+    """Was wrong: the drive left the message, and was its level."""
+    lines = [form.format(names[n % len(names)], n) for n in range(100)]
+    assert guess_line_format(lines) is None
+
+
 def test_a_level_word_before_messages_of_several_levels_is_no_header() -> None:
     lines = [
         f"{('Error', 'Warning', 'info')[n % 3]}{': '[n % 2 :]}lamp {n} is lit" for n in range(60)

@@ -181,7 +181,7 @@ def test_a_header_over_two_lines_in_a_live_record() -> None:
     assert reader.read(b"", record) == (b"Press: failed job-7\nno paper", [(b"job-7",)])
 
 
-@pytest.mark.parametrize("value", ["now", "after lunch", 17])
+@pytest.mark.parametrize("value", ["now", "after lunch", 17, 1767225600, "2026-01-01T00:00:00Z"])
 def test_a_body_with_a_word_about_time_belongs_to_its_line(value: object, tmp_path: Path) -> None:
     """Was wrong: the body of a request was a record without a time."""
     body = json.dumps({"message": "hello", "sent_time": value})

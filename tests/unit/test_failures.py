@@ -40,8 +40,44 @@ def test_english_words_are_none_of_another_language(text: str) -> None:
         *("не нужен", "не связан с заказом", "отказоустойчивость включена"),
         *("hata yok", "hatasız tamamlandı", "Hatay branch opened", "không lỗi"),
         "el fallo del tribunal se guardó",
+        "Prüfung beendet, kein Fehler",
+        "Abgleich beendet, Fehler: 0",
+        "keinerlei Fehler gefunden",
+        "aucune erreur détectée",
+        "nombre d'erreurs : 0",
+        "pas d'erreur",
+        "nessun errore",
+        "sin errores",
+        "nenhum erro",
+        "brak błędów",
+        "geen fouten gevonden",
+        "ingen fejl",
+        "ошибок: 0",
+        "ошибок нет",
+        "没有错误",
+        "未发现异常",
+        "错误数: 0",
+        "失败 0 次",
+        "异常处理完成",
+        "エラーはありません",
+        "エラー 0 件",
+        "오류가 없습니다",
+        "오류 0건",
+        "hata ayıklama açık",
     ],
 )
 def test_what_has_no_errors_is_no_failure(text: str) -> None:
     """Was wrong: a deploy that brought such a step was reported in each session."""
     assert not tells_of_trouble(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("20 ошибок при записи", "10 errores de disco", "100 erreurs", "10 Fehler", "30 erros"),
+        *("Fehlercode 17", "Fehlermeldung vom Gateway", "Fehler 0x17", "系统故障", "障害が発生"),
+        *("0 von 3 Zahlungen fehlgeschlagen", "错误 10 次", "오류 10건", "エラー 05 が発生"),
+    ],
+)
+def test_counted_and_numbered_failures_are_failures(text: str) -> None:
+    assert tells_of_trouble(text)

@@ -87,10 +87,18 @@ class DoubtedEvents:
 
     def believe_after_all(self, findings: list[Finding], *, at_end: bool = False) -> None:
         """The doubted events were right, or the input ends, and nothing speaks against them."""
-        engine = self._engine
         notes = self._notes
         self._notes = []
         self.are_settled = False
+        try:
+            self._believe(notes, findings, at_end=at_end)
+        finally:
+            self.are_settled = True
+
+    def _believe(
+        self, notes: Sequence[DoubtedEvent], findings: list[Finding], *, at_end: bool
+    ) -> None:
+        engine = self._engine
         now = engine.time.clock
         if at_end:
             now = max([now, *(engine.time.clock_at(note.time_ns) for note in notes)])
@@ -129,7 +137,6 @@ class DoubtedEvents:
                 findings += engine.judging.make.deviations(session, odd, "early", now)
             so_far.seen = then
             so_far.last_ns = note.time_ns
-        self.are_settled = True
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it: notes on sessions that are still open."""
