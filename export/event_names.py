@@ -193,10 +193,11 @@ def are_identities(name: str, session_key: Sequence[str], sample: list[dict[byte
 
 def _surprise(values: Sequence[Hashable]) -> float:
     """The entropy of values, in nats."""
-    return _entropy(Counter(values))
+    return entropy(Counter(values))
 
 
-def _entropy(counts: Counter[Any]) -> float:
+def entropy(counts: Counter[Any]) -> float:
+    """The entropy of what was counted, in nats."""
     total = counts.total()
     return -sum(n / total * math.log(n / total) for n in counts.values())
 
@@ -270,8 +271,8 @@ def is_context(name: str, event: str, sample: list[dict[bytes, Any]]) -> bool:
         return False
     # By chance, even words that have nothing to do with the events tell so much of them.
     by_chance = (len(words) - 1) * (len(names) - 1) / (2 * had.total())
-    surprise = _entropy(words)
-    told = surprise + _entropy(names) - _entropy(had) - by_chance
+    surprise = entropy(words)
+    told = surprise + entropy(names) - entropy(had) - by_chance
     return told <= _HARDLY * surprise
 
 
@@ -328,8 +329,8 @@ def _known_by_sessions(
         get = field_getter(name)
         values = [get(sample[place]) for place in places]
         pairs = zip(sessions, values, strict=True)
-        within = _entropy(Counter(pairs)) - _entropy(Counter(sessions))
-        if within <= _HARDLY * _entropy(Counter(values)):
+        within = entropy(Counter(pairs)) - entropy(Counter(sessions))
+        if within <= _HARDLY * entropy(Counter(values)):
             found.add(name)
     return found
 

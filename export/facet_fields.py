@@ -21,6 +21,7 @@ from fluent_krone.reading.values import as_bytes
 from .event_names import numbered_events
 from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, REST, is_stable
 from .first_pass import SAMPLED_FROM
+from .step_words import step_words
 
 # Records after which it is known which fields there are.
 _ENOUGH = 500
@@ -66,12 +67,17 @@ def find_facet_fields(
     sample: list[dict[bytes, Any]],
     say: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """Fields beside the message, or groups of the header, that divide messages of one form; and
-    those of which the message is made that name what happened by a number.
+    """Fields beside the message, or groups of the header, that divide messages of one form; those
+    of which the message is made that name what happened by a number; and those whose word says
+    which step of a session a record is.
     """
     made_of = list(dict.fromkeys(settings.message_field.split(",")))
     numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
-    found = (*numbered, *_beside_the_message(inputs, settings))
+    beside = _beside_the_message(inputs, settings)
+    known = (*numbered, *beside, *filter(None, (settings.component_field, settings.level_field)))
+    text = next((name for name in made_of if name not in settings.session_key), made_of[0])
+    steps = step_words(text, settings.session_key, sample, known)
+    found = (*numbered, *steps, *beside)
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")
     return found

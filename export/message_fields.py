@@ -36,6 +36,7 @@ from .header_shapes import DAY, MONTH
 from .nested_fields import last_name, names_in, values_of
 from .session_key import ROUTES
 from .stages import Options
+from .step_words import step_words
 
 Say = Callable[[str], None]
 # Names of fields that a message lists.
@@ -324,8 +325,11 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
         if not _is_outcome(name) or (_is_in_words(name) and len(set(values_of(name, sample))) > 1)
     ]
     context = of_sessions(words, session_key, sample)
-    found = [name for name in found if name not in context]
-    return _in_few_kinds(found, forms, sample)
+    # Those that name the step become a part of it whatever the message is (`facet_fields.py`).
+    steps = step_words(message, session_key, sample, ())
+    found = [name for name in found if name not in context and name not in steps]
+    words_of = (map(field_getter(name), sample) for name in steps)
+    return _in_few_kinds(found, [*zip(forms, *words_of, strict=True)], sample)
 
 
 def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:

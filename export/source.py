@@ -105,10 +105,6 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = replace(settings, component_field=find_component_field(sample, say))
     if settings.level_field is None:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
-    facet_fields = options.facet_fields
-    if facet_fields is None:
-        facet_fields = find_facet_fields(options.input, settings, sample, say)
-    settings = replace(settings, facet_fields=facet_fields)
     if not options.session_key:
         raise ExportError(
             "--session-key is missing: it says which records belong to one execution; "
@@ -116,8 +112,11 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         )
     if options.session_key == AUTO:
         settings = _with_best_key(settings, options.input, say)
-        return _with_keyed_headers(settings, options, sample)
-    return settings
+        settings = _with_keyed_headers(settings, options, sample)
+    facet_fields = options.facet_fields
+    if facet_fields is None:
+        facet_fields = find_facet_fields(options.input, settings, sample, say)
+    return replace(settings, facet_fields=facet_fields)
 
 
 def _with_keyed_headers(

@@ -362,3 +362,67 @@ def test_a_number_that_counts_beside_a_name_is_no_step(tmp_path: Path) -> None:
 def test_an_event_that_is_a_list_ends_no_export(tmp_path: Path) -> None:
     """Was an error: lists are not hashable."""
     assert found_in(tmp_path / "press.log", "job", {"step": [1]}) == ()
+
+
+# The calls of a request, in their order, and those of another one.
+CALLS = (("auth.verify", "cart.load", "price.quote"), ("auth.verify", "stock.find", "mail.send"))
+
+
+def found_beside_calls(path: Path, **of_record: list[str]) -> tuple[str, ...]:
+    """The facet fields of a log whose requests have three records of one text.
+
+    `call` says which call it was, a request keeps its `tier`, and mostly its `zone`, and the fields
+    `of_record` have words that are drawn anew for each record.
+    """
+    rng = Random(5)
+    rows = []
+    for n in range(300):
+        tier = rng.choice(["gold", "basic"])
+        zone = rng.choice(["north", "south", "east"])
+        for place, call in enumerate(CALLS[n % 2]):
+            if rng.random() < 0.2:
+                zone = rng.choice(["north", "south", "east"])
+            row = {"time": 1_700_000_000 + 9 * n + place, "request": f"r{n:05}", "tier": tier}
+            row |= {"msg": "call done", "call": call, "zone": zone, "took": rng.randint(5, 90)}
+            row |= {name: rng.choice(words) for name, words in of_record.items()}
+            rows.append(json.dumps(row) + "\n")
+    path.write_text("".join(rows))
+    return settle(Options(input=(path,), session_key=("request",)), print, print).facet_fields
+
+
+def test_a_field_that_names_the_step_of_a_session_is_a_facet(tmp_path: Path) -> None:
+    """Was wrong: all calls were one step, `call done`, so that two that changed places, or one that
+    took as long as another one usually does, were not seen.
+    """
+    found = found_beside_calls(
+        tmp_path / "calls.log", worker=["w1", "w2", "w3"], city=["Rom", "Bonn"]
+    )
+    assert found == ("call",)
+
+
+def test_calls_side_by_side_are_steps_in_whatever_order(tmp_path: Path) -> None:
+    rng = Random(7)
+    rows = []
+    for n in range(300):
+        for place, service in enumerate(rng.sample(["cart", "price", "stock", "mail"], 4)):
+            row = {"time": 1_700_000_000 + 9 * n + place, "trace_id": f"{n:08x}{n + 77:08x}"}
+            rows.append(json.dumps(row | {"service": service, "msg": "request handled"}) + "\n")
+    path = tmp_path / "fan_out.log"
+    path.write_text("".join(rows))
+    assert settle(Options(input=(path,), session_key=("auto",)), print, print).facet_fields == (
+        "service",
+    )
+
+
+def test_a_text_that_names_the_step_needs_no_field_beside_it(tmp_path: Path) -> None:
+    rows = [
+        json.dumps(
+            {"time": 1_700_000_000 + 9 * n + place, "request": f"r{n:05}", "step": work}
+            | {"msg": f"order is {work} by {n % 7} men"}
+        )
+        for n in range(200)
+        for place, work in enumerate(WORKS)
+    ]
+    path = tmp_path / "works.log"
+    path.write_text("\n".join(rows))
+    assert settle(Options(input=(path,), session_key=("request",)), print, print).facet_fields == ()

@@ -1,0 +1,164 @@
+"""Fields whose word says which step of its session a record is, although its text does not.
+
+A program that writes `call done` after each of its calls names the call in a field beside the text:
+`op: load`, `service: cart`. Which field that is tells no name, but how its words come in sessions:
+
+1. The word is known from the step before, as that of the next call is, or it hardly comes twice in
+   a session, as those of calls that run side by side. Neither holds of a product, or of the worker
+   that happened to take a call.
+2. It changes within sessions no less than chance would have it. A worker or a region that a session
+   keeps for a while does not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.mask import Masker
+from fluent_krone.reading.values import as_bytes
+from fluent_krone.reading.wildcards import as_text
+
+from .event_names import FEW_VALUES, entropy, is_beside
+from .facets import MIN_COUNT, is_stable
+from .nested_fields import names_in
+
+# The name of a step, such as `auth.verify`, `POST orders` or `支付`: no number and no id.
+_NAME = re.compile(rb"(?!.*[0-9]{4})[A-Za-z\x80-\xff][A-Za-z0-9_\x80-\xff.:/ -]{0,60}")
+# The name of what wrote a record is a step of a session that goes through several services.
+_SERVICE = re.compile(r"(?:.*\.)?service(?:[._]?name)?", re.I)
+# What the step before tells of a word, as a share of all that there is to know about it.
+_TOLD = 0.6
+# Two records of a session with the same word, as a share of those that chance would make alike.
+_HARDLY_TWICE = 0.25
+# Pairs of records of one form and one session that are needed.
+_FEWEST_PAIRS = 30
+# What is left to know about a word once its form is known, below which it says nothing more.
+_NEWS = 0.1
+
+
+def step_words(
+    message: str,
+    session_key: Sequence[str],
+    sample: list[dict[bytes, Any]],
+    known: Collection[str],
+) -> list[str]:
+    """The fields that tell the steps of one form apart, the one with most words first.
+
+    `message` is the field of the text, and `known` are fields that are read in another way.
+    """
+    masker = Masker(None)
+    text_of = field_getter(message)
+    forms: list[Hashable] = [
+        masker.form(as_text(as_bytes(text_of(record) or b""))) for record in sample
+    ]
+    sessions = _sessions(session_key, sample)
+    words = {
+        name: [*map(field_getter(name), sample)]
+        for name in names_in(sample)
+        if name not in {message, *session_key, *known} and _may_be_a_step(name)
+    }
+    few = {name: had for name, had in words.items() if _are_names(had)}
+    found = []
+    for name, had in sorted(few.items(), key=lambda item: -len({*item[1]})):
+        if _is_news(forms, had) and _is_a_step(forms, had, sessions):
+            found.append(name)
+            forms = [*zip(forms, had, strict=True)]
+    return found
+
+
+def _sessions(session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> list[list[int]]:
+    """The places of the records of each session in the sample, in their order."""
+    getters = [field_getter(key) for key in session_key]
+    places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, record in enumerate(sample):
+        key = [get(record) for get in getters]
+        if all(part not in (None, b"") for part in key):
+            places[tuple(map(str, key))].append(place)
+    return [*places.values()]
+
+
+def _may_be_a_step(name: str) -> bool:
+    return _SERVICE.fullmatch(name) is not None or not is_beside(name)
+
+
+def _are_names(had: Sequence[Any]) -> bool:
+    """Whether a field has a few words, the same in either half of the sample."""
+    seen: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0])
+    times = sum(word not in (None, b"") for word in had)
+    number = 0
+    for word in had:
+        if word in (None, b""):
+            continue
+        if not isinstance(word, bytes) or not _NAME.fullmatch(word):
+            return False
+        seen[word][number >= times / 2] += 1
+        number += 1
+    return times >= MIN_COUNT and 2 <= len(seen) <= FEW_VALUES and is_stable(seen)
+
+
+def _is_news(forms: Sequence[Hashable], had: Sequence[Any]) -> bool:
+    """Whether records of one form have several words."""
+    pairs = Counter((form, word) for form, word in zip(forms, had, strict=True) if word)
+    left = entropy(pairs) - entropy(Counter(form for form, _ in pairs.elements()))
+    return left > _NEWS * entropy(Counter(word for _, word in pairs.elements()))
+
+
+def _is_a_step(
+    forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
+) -> bool:
+    alike, by_chance = _pairs_alike(forms, had, sessions)
+    if alike > by_chance or by_chance == 0:
+        return False
+    return alike <= _HARDLY_TWICE * by_chance or _told_before(forms, had, sessions) >= _TOLD
+
+
+def _pairs_alike(
+    forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
+) -> tuple[float, float]:
+    """Pairs of records of one form and one session that have the same word, and how many there
+    would be if words came by chance. Both are 0 where there are too few pairs.
+    """
+    of_form: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
+    pairs_of = Counter[Hashable]()
+    alike = 0
+    for places in sessions:
+        here: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
+        for place in places:
+            if had[place]:
+                here[forms[place]][had[place]] += 1
+        for form, words in here.items():
+            of_form[form] += words
+            pairs_of[form] += math.comb(words.total(), 2)
+            alike += sum(math.comb(times, 2) for times in words.values())
+    if pairs_of.total() < _FEWEST_PAIRS:
+        return 0, 0
+    by_chance = sum(
+        pairs * sum((times / of_form[form].total()) ** 2 for times in of_form[form].values())
+        for form, pairs in pairs_of.items()
+    )
+    return alike, by_chance
+
+
+def _told_before(
+    forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
+) -> float:
+    """What the step before tells of a word, as a share of all there is to know about it."""
+    pairs = Counter(
+        ((forms[before], had[before]), had[place])
+        for places in sessions
+        for before, place in pairwise(places)
+        if had[place]
+    )
+    steps = Counter(before for before, _ in pairs.elements())
+    words = Counter(word for _, word in pairs.elements())
+    if len(words) < 2:
+        return 0.0
+    # By chance, even steps that have nothing to do with the words tell so much of them.
+    by_chance = (len(steps) - 1) * (len(words) - 1) / (2 * pairs.total())
+    return (entropy(words) + entropy(steps) - entropy(pairs) - by_chance) / entropy(words)
