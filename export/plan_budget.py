@@ -140,8 +140,7 @@ class _Division:
         self._give_first()
 
     def _outliers(self) -> Ints:
-        density = self._normal[DENSITY]
-        return outliers(density, self._false_alarms * len(density) / 1000)
+        return outliers(self._normal, self._false_alarms * len(self._normal[DENSITY]) / 1000)
 
     def _flagged_by(self, thresholds: Mapping[str, float]) -> Flags:
         flagged = np.zeros(self.held.looked_at, np.bool_)

@@ -73,6 +73,27 @@ def test_a_handful_of_outliers_sets_no_threshold() -> None:
     assert plan_budget(normal, {"swap": swaps}).thresholds(5) == pytest.approx(without, abs=1.5)
 
 
+def two_sessions_in_one(density: float, next_ones: float) -> float:
+    """The threshold that two sessions leave which run in an order of their own."""
+    rng = np.random.default_rng(5)
+    normal = {
+        "density": np.append(rng.uniform(0, 8, 1_997), [9.0, density, density]),
+        "order.session": np.append(rng.uniform(0, 6, 1_997), [next_ones, 25.0, 23.0]),
+        "order.pair": np.append(np.zeros(1_998), [36.0, 20.0]),
+    }
+    swaps = {"density": np.zeros(99), "order.session": np.full(99, 8.0), "order.pair": np.zeros(99)}
+    return plan_budget(normal, {"swap": swaps}).thresholds(0.7)["order.session"]
+
+
+def test_two_sessions_in_one_set_no_threshold_of_the_order() -> None:
+    """Wrong before: with two of 2,000, hardly a step that was swapped or done twice was found."""
+    assert two_sessions_in_one(14.0, 6.0) < 8
+    # One that lacks no step, and runs in another way only, is no outlier, …
+    assert two_sessions_in_one(5.0, 6.0) > 20
+    # … nor are they where others come near.
+    assert two_sessions_in_one(14.0, 22.0) > 20
+
+
 def test_a_score_that_was_given_nothing_is_beyond_all_but_the_outliers() -> None:
     """Wrong before: what outliers score stood as its threshold, whatever the budget."""
     rng = np.random.default_rng(5)
