@@ -60,7 +60,7 @@ _ELSEWHERE = re.compile(
     r"""
     # Chinese, Japanese, Korean, Thai, Khmer, Arabic, Hindi
       失败|失敗|拒绝|拒絕|拒否|崩溃|崩潰|无效|無效|不足|[无無]法(?!律)|故障(?![排恢转移])|障害
-    | (?:错误|錯誤|异常|異常|超时|超時)(?![时時检檢设設数數率处處])
+    | (?:错误|錯誤|异常|異常|超时|超時)(?![时時检檢设設数數率]|[处處]理完)
     | エラー(?!率|処理|ログ)|タイムアウト(?!時間|値|設定)|できません|(?<!あり)ませんでした
     | 실패|오류|에러|거부(?!\ ?목록)|거절|시간\ ?초과(?!\ ?설정)|할\ 수\ 없
     | ล้มเหลว|ผิดพลาด|ไม่สามารถ|ปฏิเสธ|หมดเวลา|បរាជ័យ|កំហុស
@@ -73,7 +73,7 @@ _ELSEWHERE = re.compile(
       | mislukt\w* | geweigerd\w* | afgebroken | fout(?:en)? | misslyck\w* | mislyk\w+
       | fejl(?:ede|et|kode)?
     # French, Spanish, Portuguese, Italian
-      | échecs? | échou\w* | erreurs? | refusée?s? | rejetée?s? | expirée?s?(?!\ dans)
+      | échecs? | échou\w* | erreurs? | refusée?s? | rejetée?s? | expirée?s?(?!\ dans\ \d)
       | fall(?:ó|ido|ida|aron|o\ (?:al|en)) | rechaz\w+ | deneg\w+ | erróne\w+ | agotad[oa]
       | errores | falh\w+ | erros? | recusad[oa]s? | negad[oa]s? | inválid[oa]s?
       | errore | errori | fallit[oaie] | rifiutat[oaie] | negat[oa]
@@ -92,19 +92,21 @@ _ELSEWHERE = re.compile(
 # What stands beside such a word where nothing failed: right before it, …
 _NONE_BEFORE = re.compile(
     r"""(?:
-      (?<![\w.,])0[ ]?[个個]?[ ]?
+      (?:(?:\A|[,;:=(])[ ]?|\b(?:mit|met|med|avec|con|com|с|dengan|[共有])[ ]?)0[ ]?[个個]?[ ]?
+    | 0[ ]?[个個][ ]?
     | [没沒][有发發]?现?(?:任何)?|未(?:发现|發現|出现|出現|检测到)(?:任何)?|[无無零]
     | ไม่มีข้อ|គ្មាន|(?:بدون|لا)[ ]
     | \b(?:kein\w*|ohne|geen|zonder|ingen|inga|inget|uten|utan|aucune?|sans|pas[ ]de|pas[ ]d['’]
-        |sin|ning[uú]n\w?|no|sem|nenhum\w?|senza|nessun\w?|brak|bez|без|нет|không(?:[ ]có)?|tanpa
-        |tidak[ ]ada|without(?:[ ]any)?)[ ]?(?:[a-zäöüß]{1,12}[ ])?
+        |sin|ning[uú]n\w?|no[ ]hay|sem|nenhum\w?|senza|nessun\w?|brak|bez|без|нет|không(?:[ ]có)?
+        |tanpa|tidak[ ]ada)[ ]?
     )\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
-# … or right behind it, perhaps as the end of a longer word, as in `错误数: 0`.
+# … or right behind it, perhaps as the end of a longer word, as in `错误数: 0`. What follows a zero
+# shows whether it counts: in `Fehler 0: Datei fehlt` it is the number of an error.
 _NONE_BEHIND = re.compile(
-    r"\w{0,6}\s?[=:：]?\s?0(?:\s?[건件个個]|(?![\w.,]|\ (?:von|of|из)\b))"
-    r"|(?:は|が|も)?(?:ありません|なし|無し)|[가이은는]?\ ?없|\ (?:нет|yok|отсутству)",
+    r"\w{0,6}\s?[=:：]?\s?0(?:\s?[건件个個次]|\s*(?:\Z|[,;)\]，；。]|\s\w+\s?[:=]))"
+    r"|(?:は|が|も)?(?:ありません|なし|無し)|[가이은는]?\ ?없|\ (?:нет|yok)(?=\s*(?:\Z|[,.;)]))",
     re.IGNORECASE,
 )
 # Characters beside a word that are looked at.

@@ -76,6 +76,9 @@ def test_what_has_no_errors_is_no_failure(text: str) -> None:
     [
         *("20 ошибок при записи", "10 errores de disco", "100 erreurs", "10 Fehler", "30 erros"),
         *("Fehlercode 17", "Fehlermeldung vom Gateway", "Fehler 0x17", "系统故障", "障害が発生"),
+        *("Anfrage ohne Token abgelehnt", "acceso sin token denegado", "keine Antwort, Fehler 7"),
+        *("节点 0 失败", "erro 0: disco cheio", "pago rechazado: 0 euros", "ошибка нет связи"),
+        *("订单异常处理中", "session expirée dans la base", "Knoten 0 fehlgeschlagen"),
         *("0 von 3 Zahlungen fehlgeschlagen", "错误 10 次", "오류 10건", "エラー 05 が発生"),
     ],
 )
