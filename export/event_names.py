@@ -199,7 +199,7 @@ def _surprise(values: Sequence[Hashable]) -> float:
 def entropy(counts: Counter[Any]) -> float:
     """The entropy of what was counted, in nats."""
     total = counts.total()
-    return -sum(n / total * math.log(n / total) for n in counts.values())
+    return -sum(n / total * math.log(n / total) for n in counts.values() if n)
 
 
 def numbered_events(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from . import header_forms as forms
 from .header_roles import (
@@ -52,8 +52,6 @@ _WORDS_OF_SENTENCE = 2
 _SMALL_WORD = re.compile(r"[A-Z]?[a-z]+\Z")
 # A level is a header of its own where there are this many of them.
 _SEVERAL = 2
-# Single letters are levels where both of these are among them.
-_LETTERS = frozenset("IE"), frozenset("IW")
 # Columns that are looked for; no header has more.
 _MOST_COLUMNS = 14
 # A log may have lines of something else between those with the header. The header is looked for in
@@ -136,15 +134,19 @@ def _is_marked_level(columns: Sequence[Column]) -> bool:
     if len(columns) != 1 or len(columns[0].levels) < _SEVERAL:
         return False
     level = columns[0]
-    if all(len(word) == 1 for word in level.levels) and not any(
-        few <= level.levels for few in _LETTERS
-    ):
+    if all(len(word) == 1 for word in level.levels) and not _are_levels(level.levels):
         return False
     if all(map(OUTCOME.match, level.levels)):
         return False
     is_aligned = len(level.widths) == 1 and len({len(word) for word in level.levels}) > 1
     is_bare = level.pattern.startswith((forms.BARE_LEVEL, forms.BARE_LETTER))
     return not is_bare or is_aligned or SURE_SIGN.search(level.pattern) is not None
+
+
+def _are_levels(letters: Collection[str]) -> bool:
+    """Whether single letters are levels, and not those of drives or of points of the compass."""
+    found = {letter.upper() for letter in letters}
+    return "I" in found or ("W" in found and "N" not in found)
 
 
 def _is_sentence(columns: Sequence[Column]) -> bool:

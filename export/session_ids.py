@@ -36,7 +36,7 @@ _LISTED = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w.]{0,80})=\[\"(?P<value>[^
 # A name of Kubernetes behind that of its namespace: `application=argocd/shop`.
 _IN_NAMESPACE = re.compile(
     r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)="
-    r"(?P<value>[a-z0-9][a-z0-9.-]{0,80}/[a-z0-9][a-z0-9.-]{0,80})(?![\w/:])"
+    r"(?P<value>[a-z][a-z0-9.-]{0,80}/[a-z0-9][a-z0-9.-]{0,80})(?![\w/:])"
 )
 # A pair of JSON inside a message.
 _JSON_PAIR = re.compile(

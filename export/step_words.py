@@ -3,9 +3,9 @@
 A program that writes `call done` after each of its calls names the call in a field beside the text:
 `op: load`, `service: cart`. Which field that is tells no name, but how its words come in sessions:
 
-1. The word is known from the step before, as that of the next call is, or it hardly comes twice in
-   a session, as those of calls that run side by side. Neither holds of a product, or of the worker
-   that happened to take a call.
+1. The word is known from the step before, as that of the next call is. Or it hardly comes twice in
+   a session, and the words of a session come together, as those of calls that run side by side.
+   Neither holds of the products of an order, or of the worker that happened to take a call.
 2. It changes within sessions no less than chance would have it. A worker or a region that a session
    keeps for a while does not.
 """
@@ -24,7 +24,7 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
-from .event_names import FEW_VALUES, entropy, is_beside
+from .event_names import FEW_VALUES, OF_A_NAME, entropy, is_beside
 from .facets import MIN_COUNT, is_stable
 from .nested_fields import names_in
 
@@ -36,6 +36,11 @@ _SERVICE = re.compile(r"(?:.*\.)?service(?:[._]?name)?", re.I)
 _TOLD = 0.6
 # Two records of a session with the same word, as a share of those that chance would make alike.
 _HARDLY_TWICE = 0.25
+# What there is to know about the words of a session, as a share of what there would be if each of
+# them came without the others.
+_TOGETHER = 0.5
+# The share of the words that sessions have on average, where they have nearly all of them.
+_NEARLY_ALL = 0.7
 # Pairs of records of one form and one session that are needed.
 _FEWEST_PAIRS = 30
 # What is left to know about a word once its form is known, below which it says nothing more.
@@ -115,7 +120,39 @@ def _is_a_step(
     alike, by_chance = _pairs_alike(forms, had, sessions)
     if alike > by_chance or by_chance == 0:
         return False
-    return alike <= _HARDLY_TWICE * by_chance or _told_before(forms, had, sessions) >= _TOLD
+    if _told_before(forms, had, sessions) >= _TOLD:
+        return True
+    return alike <= _HARDLY_TWICE * by_chance and _come_together(forms, had, sessions)
+
+
+def _come_together(
+    forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
+) -> bool:
+    """Whether the records of one form have nearly all words in each session, or a few sets of them.
+
+    A session has only a part of its records in the sample, now and then.
+    """
+    sets: defaultdict[Hashable, Counter[frozenset[Any]]] = defaultdict(Counter)
+    for places in sessions:
+        here: defaultdict[Hashable, set[Any]] = defaultdict(set)
+        for place in places:
+            if had[place]:
+                here[forms[place]].add(had[place])
+        for form, of_session in here.items():
+            sets[form][frozenset(of_session)] += 1
+    return all(map(_are_few_sets, sets.values()))
+
+
+def _are_few_sets(sets: Counter[frozenset[Any]]) -> bool:
+    many = sets.total()
+    words = Counter(word for some, times in sets.items() for word in [*some] * times)
+    if words.total() >= _NEARLY_ALL * len(words) * many:
+        return True
+    if len(sets) > many // OF_A_NAME:
+        return False
+    # How much there would be to know if each word came or not, whatever the others do.
+    apart = sum(entropy(Counter(had=times, not_had=many - times)) for times in words.values())
+    return entropy(sets) <= _TOGETHER * apart
 
 
 def _pairs_alike(

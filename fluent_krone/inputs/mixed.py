@@ -29,7 +29,9 @@ _DIGIT = re.compile(r"\d")
 # One of digits alone is an id where it is long, or behind the field's name.
 _LONG = 5
 # What looks like an id and is none: a date with its hour, a version.
-_DATE_OR_VERSION = re.compile(r"\d{4}-\d\d-\d\d|v?\d+\.\d+")
+_DATE_OR_VERSION = re.compile(
+    r"\d{4}-\d\d-\d\d(?:T[\d.]*)?\Z|v?\d+(?:\.\d+)+(?:-(?:rc|beta|alpha|snapshot)[\w.]*)?\Z", re.I
+)
 # What the ids are called that stand within texts, as in `order 12345 is paid`; the share of the
 # plain lines that must name one, among which those of stack traces do not count; and the most lines
 # that tell of one of them. A name such as `node-1` is in more.

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..reading.field_names import OWN_MESSAGE_NAMES
 from ..reading.line_formats import GOES_ON
-from ..reading.time_words import SIZE_OF_TIME
+from ..reading.time_words import SIZE_OF_TIME, SPEAKS_OF_TIME
 from .stamps import begins_with_stamp
 
 _log = logging.getLogger(__name__)
@@ -34,9 +34,9 @@ _NAMES = ("message", "log")
 # Records that are needed to see how they are built, and the share of them with further lines.
 _FEWEST = 5
 _HARDLY_ANY_ALONE = 0.95
-# The time of the record itself, and not of a thing that was created or will end.
-_OWN_TIME = re.compile(
-    r"@?time(?:_?stamp)?|@?ts|@?t|date(?:_?time)?|asctime|when|event_?time|log_?time|datetime|zeit",
+# Names of times that are not those of the record itself, but of what it tells of.
+_OF_A_THING = re.compile(
+    r"creat|updat|modif|expir|sent|due|birth|duration|until|valid|deliver|arriv|depart|book",
     re.IGNORECASE,
 )
 # The share of the records whose second line may be that of a stack trace.
@@ -107,7 +107,8 @@ def _is_record(line: str) -> bool:
         return False
     if record.keys().isdisjoint(OWN_MESSAGE_NAMES):
         return False
-    return any(_OWN_TIME.fullmatch(name) and _is_time(record[name]) for name in record)
+    names = (name for name in record if SPEAKS_OF_TIME.search(name))
+    return any(not _OF_A_THING.search(name) and _is_time(record[name]) for name in names)
 
 
 def _is_time(value: Any) -> bool:

@@ -414,6 +414,22 @@ def test_calls_side_by_side_are_steps_in_whatever_order(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("many", "of"), [(3, 30), (3, 6), (2, 4)])
+def test_the_products_of_an_order_are_no_steps(many: int, of: int, tmp_path: Path) -> None:
+    rng = Random(9)
+    products = [
+        f"{word}-{size}" for word in ("tea", "jam", "oil", "nut", "rye") for size in "abcdef"
+    ]
+    rows = []
+    for n in range(600):
+        for place, product in enumerate(rng.sample(products[:of], many)):
+            row = {"time": 1_700_000_000 + 9 * n + place, "order": f"o{n:05}"}
+            rows.append(json.dumps(row | {"product": product, "msg": "item packed"}) + "\n")
+    path = tmp_path / "orders.log"
+    path.write_text("".join(rows))
+    assert settle(Options(input=(path,), session_key=("order",)), print, print).facet_fields == ()
+
+
 def test_a_text_that_names_the_step_needs_no_field_beside_it(tmp_path: Path) -> None:
     rows = [
         json.dumps(

@@ -137,6 +137,14 @@ def test_the_letters_of_drives_and_gates_are_no_levels(form: str, names: str) ->
     assert guess_line_format(lines) is None
 
 
+@pytest.mark.parametrize("names", ["IWE", "DI", "DW", "we", "IE"])
+def test_single_letters_of_levels_in_brackets(names: str) -> None:
+    lines = [f"[{names[n % len(names)]}] order {n} is packed" for n in range(100)]
+    guess = guess_line_format(lines)
+    assert guess is not None
+    assert guess.example == {"level": names[0], "message": "order 0 is packed"}
+
+
 def test_a_level_word_before_messages_of_several_levels_is_no_header() -> None:
     lines = [
         f"{('Error', 'Warning', 'info')[n % 3]}{': '[n % 2 :]}lamp {n} is lit" for n in range(60)
