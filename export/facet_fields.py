@@ -34,11 +34,13 @@ _FACET_NAMES = (
 _BRACKETS = re.compile(r"(?P<component>(?:[^\s\[\]][^\[\]]*?: )?)(?P<values>(?:\[[^\[\]]*\] )+)")
 
 
-def with_field_facets(rows: Sequence[dict[str, Any]], fields: int) -> list[dict[str, Any]]:
-    """Rows whose text begins with the values of `fields` fields, each with its plain template
-    behind.
+def with_field_facets(
+    rows: Sequence[dict[str, Any]], fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows whose text begins with the values of `fields`, each with its plain template behind.
 
-    The plain template takes any value there: what falls to it is an unseen leaf.
+    The plain template takes any level, status or method there: what falls to it is an unseen leaf.
+    It does not take another word of a field that names the step, since that is another step.
     """
     if not fields:
         return list(rows)
@@ -49,22 +51,41 @@ def with_field_facets(rows: Sequence[dict[str, Any]], fields: int) -> list[dict[
         if found is None:
             out.append(row)
             continue
-        values = re.findall(r"\[([^\[\]]*)\] ", found["values"])[:fields]
+        values = re.findall(r"\[([^\[\]]*)\] ", found["values"])[: len(fields)]
         head = "".join(f"[{value}] " for value in values)
         rest = row["template"][len(found["component"]) + len(head) :]
-        of = found["component"] + "[<*>] " * len(values) + rest
+        any_of = _any_values(values, fields)
+        of = found["component"] + any_of + rest
         text = found["component"] + rest
+        wide = [place + any_of.count("<*>") for place in row.get("wide", ())]
+        if of == row["template"]:
+            out.append({**row, "facets": values, "plain": text})
+            continue
         out.append({**row, "of": of, "facets": values, "plain": text})
-        wide = [place + len(values) for place in row.get("wide", ())]
         other = {"template": of, "count": 0, "example": "", "wide": wide}
         plain.setdefault(of, {**other, "facets": [REST], "plain": text})
     return out + list(plain.values())
+
+
+def _any_values(values: Sequence[str], fields: Sequence[str]) -> str:
+    """What stands for the values of a record in its plain template, each in its brackets.
+
+    A record may lack some of the fields, so that it is not known whose values these are. Then they
+    may be any.
+    """
+    states = [name in _FACET_NAMES for name in fields]
+    if len(values) < len(fields):
+        states = [True] * len(values)
+    return "".join(
+        "[<*>] " if state else f"[{value}] " for value, state in zip(values, states, strict=True)
+    )
 
 
 def find_facet_fields(
     inputs: Inputs,
     settings: InputSettings,
     sample: list[dict[bytes, Any]],
+    neighbours: list[dict[bytes, Any]],
     say: Callable[[str], None],
 ) -> tuple[str, ...]:
     """Fields beside the message, or groups of the header, that divide messages of one form; those
@@ -76,7 +97,7 @@ def find_facet_fields(
     beside = _beside_the_message(inputs, settings)
     known = (*numbered, *beside, *filter(None, (settings.component_field, settings.level_field)))
     text = next((name for name in made_of if name not in settings.session_key), made_of[0])
-    steps = step_words(text, settings.session_key, sample, known)
+    steps = step_words(text, settings.session_key, neighbours, known)
     found = (*numbered, *steps, *beside)
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")

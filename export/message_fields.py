@@ -39,6 +39,7 @@ from .stages import Options
 from .step_words import step_words
 
 Say = Callable[[str], None]
+Sample = list[dict[bytes, Any]]
 # Names of fields that a message lists.
 _LISTED = 20
 # Names that messages go by, the usual ones first.
@@ -123,8 +124,10 @@ _WORD = re.compile(
 )
 
 
-def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) -> str:
+def message_field(options: Options, sample: Sample, neighbours: Sample, say: Say) -> str:
     """The field that holds the message: the one given, else one by a usual name.
+
+    `neighbours` are records that follow one another, unlike those of the `sample`.
 
     Records without text have a message that is made of their fields, and so have those with a text
     and with data beside it. This is said.
@@ -136,13 +139,16 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     if message is None:
         message = _usual_name(sample)
         if message is not None and _is_rare(message, sample):
-            composed = [message, *_composed(_without(message, sample), options.session_key)]
+            composed = [
+                message,
+                *_composed(_without(message, sample), options.session_key, neighbours),
+            ]
         else:
-            composed = _composed(sample, options.session_key)
+            composed = _composed(sample, options.session_key, neighbours)
         if composed not in ([], [message]) and (message is None or message in composed):
             return _made_of(composed, "no field has a message text", sample, say)
     elif options.message_field is None:
-        beside = _beside(message, sample, options.session_key)
+        beside = _beside(message, sample, options.session_key, neighbours)
         if beside and not _is_whole_line(message, sample, session_pattern(options)):
             fields = _with_route([message, *beside], sample)
             return _made_of(fields, f"records say more than {message}", sample, say)
@@ -150,7 +156,7 @@ def message_field(options: Options, sample: list[dict[bytes, Any]], say: Say) ->
     return message or "message"
 
 
-def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
+def _usual_name(sample: Sample) -> str | None:
     """The first usual name of a message that records have, although it holds no text.
 
     `event` may as well be an object, and `msg` empty in all records.
@@ -160,16 +166,16 @@ def _usual_name(sample: list[dict[bytes, Any]]) -> str | None:
     return next((name for name in usual if any(values_of(name, sample))), None)
 
 
-def _is_rare(name: str, sample: list[dict[bytes, Any]]) -> bool:
+def _is_rare(name: str, sample: Sample) -> bool:
     """Whether most records do not have a field, and have others that say what happened."""
     return len(values_of(name, sample)) < len(sample) / 2
 
 
-def _without(name: str, sample: list[dict[bytes, Any]]) -> list[dict[bytes, Any]]:
+def _without(name: str, sample: Sample) -> Sample:
     return [{key: record[key] for key in record if key != name.encode()} for record in sample]
 
 
-def _composed(sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> list[str]:
+def _composed(sample: Sample, session_key: Sequence[str], neighbours: Sample) -> list[str]:
     """The fields that a message without a text is made of."""
     composed = named_first(sample, session_key)
     others = _others(sample, {*composed, *session_key})
@@ -179,12 +185,14 @@ def _composed(sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> lis
     else:
         others = [name for name in others if not is_context(name, first, sample)]
     numbered = numbered_events(names_in(sample), first, session_key, sample)
-    others = [*composed, *others]
+    # Those that name the step become a part of it whatever the message is (`facet_fields.py`).
+    steps = step_words(first, session_key, neighbours, ()) if first is not None else []
+    others = [name for name in (*composed, *others) if name not in steps]
     composed = [*numbered, *(name for name in others if name not in numbered)]
     return _with_route(composed, sample)
 
 
-def _check_that_it_is_there(message: str, options: Options, sample: list[dict[bytes, Any]]) -> None:
+def _check_that_it_is_there(message: str, options: Options, sample: Sample) -> None:
     fields = {name.decode("utf-8", "replace") for record in sample for name in record}
     if is_path(message) or "," in message or message in fields:
         return
@@ -197,7 +205,7 @@ def _check_that_it_is_there(message: str, options: Options, sample: list[dict[by
     )
 
 
-def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str]:
+def _with_route(composed: list[str], sample: Sample) -> list[str]:
     """With the field of the route behind that of the method of a request, as access logs have it.
 
     The shape of the route says what was asked for, though there are many routes.
@@ -214,13 +222,13 @@ def _with_route(composed: list[str], sample: list[dict[bytes, Any]]) -> list[str
     return [*composed[:at], route, *composed[at:]]
 
 
-def _is_route(name: str, sample: list[dict[bytes, Any]]) -> bool:
+def _is_route(name: str, sample: Sample) -> bool:
     values = values_of(name, sample)
     routes = sum(isinstance(value, bytes) and value.startswith(b"/") for value in values)
     return routes >= _EVERYWHERE * len(sample)
 
 
-def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], say: Say) -> str:
+def _made_of(fields: Sequence[str], why: str, sample: Sample, say: Say) -> str:
     message = ",".join(fields)
     if len(fields) == 1 and all(map(is_number, values_of(message, sample))):
         # A number says what it is only by its name.
@@ -233,13 +241,13 @@ def _made_of(fields: Sequence[str], why: str, sample: list[dict[bytes, Any]], sa
     return message
 
 
-def _rendered(sample: list[dict[bytes, Any]]) -> list[str]:
+def _rendered(sample: Sample) -> list[str]:
     """Fields of the text that was made of a template, beside which the template stands."""
     names = names_in(sample)
     return [name for name in names if spelled(last_name(name)) in _RENDERED]
 
 
-def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
+def _other_messages(sample: Sample) -> list[str]:
     """Fields that may hold the message although none has a usual name: by their names in whatever
     spelling, nested ones too, and then those that hold sentences in nearly all records.
     """
@@ -254,7 +262,7 @@ def _other_messages(sample: list[dict[bytes, Any]]) -> list[str]:
     return [*by_name, *(name for name in names if _is_prose(name, sample))]
 
 
-def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
+def _is_prose(name: str, sample: Sample) -> bool:
     """Whether nearly all records have sentences of words in a field, and not all the same one."""
     if is_beside(name):
         return False
@@ -263,7 +271,7 @@ def _is_prose(name: str, sample: list[dict[bytes, Any]]) -> bool:
     return len(prose) >= _EVERYWHERE * len(sample) and len(set(prose)) > 1
 
 
-def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
+def _is_text(name: str, sample: Sample) -> bool:
     """Whether most records have a field of that name, and it holds sentences or lines.
 
     One that is the same in all of many records does not say what happened.
@@ -280,7 +288,7 @@ def _is_text(name: str, sample: list[dict[bytes, Any]]) -> bool:
     return len(set(texts)) > most_names(texts)
 
 
-def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]:
+def _others(sample: Sample, known: Collection[str]) -> list[str]:
     """The fields beside those that say what happened: numbers, and words with few values.
 
     Ids of letters are left out, and so are times and counters, which only grow.
@@ -299,7 +307,9 @@ def _others(sample: list[dict[bytes, Any]], known: Collection[str]) -> list[str]
     return found[:_MOST_NAMED]
 
 
-def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[str]) -> list[str]:
+def _beside(
+    message: str, sample: Sample, session_key: Sequence[str], neighbours: Sample
+) -> list[str]:
     """The fields beside a text that say more than the text does."""
     masker = Masker(None)
     text_of = message_getter(message)
@@ -326,7 +336,7 @@ def _beside(message: str, sample: list[dict[bytes, Any]], session_key: Sequence[
     ]
     context = of_sessions(words, session_key, sample)
     # Those that name the step become a part of it whatever the message is (`facet_fields.py`).
-    steps = step_words(message, session_key, sample, ())
+    steps = step_words(message, session_key, neighbours, ())
     found = [name for name in found if name not in context and name not in steps]
     words_of = (map(field_getter(name), sample) for name in steps)
     return _in_few_kinds(found, [*zip(forms, *words_of, strict=True)], sample)
@@ -372,9 +382,7 @@ def _is_in_words(name: str) -> bool:
     return spelled(last_name(name)) in _IN_WORDS
 
 
-def _in_few_kinds(
-    names: Sequence[str], forms: Sequence[Any], sample: list[dict[bytes, Any]]
-) -> list[str]:
+def _in_few_kinds(names: Sequence[str], forms: Sequence[Any], sample: Sample) -> list[str]:
     """The fields, as long as their words divide the messages of each form into few kinds.
 
     Each combination of words is a template. If a form has twenty fields that are true or false,
@@ -407,7 +415,7 @@ def pattern_in(session_key: Sequence[str]) -> str | None:
     return next((part[1:-1] for part in session_key if part.startswith("/")), None)
 
 
-def _is_whole_line(name: str, sample: list[dict[bytes, Any]], session: str | None) -> bool:
+def _is_whole_line(name: str, sample: Sample, session: str | None) -> bool:
     """Whether a field holds lines of a log as their program wrote them, each with its header.
 
     A header is found where a line begins, so nothing is put before it.

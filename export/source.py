@@ -51,6 +51,8 @@ from .stages import Options
 
 # Records in the sample that settings are guessed from.
 _SAMPLE = 2_000
+# Records that follow one another, by which it is seen what a session is made of.
+_NEIGHBOURS = 4_000
 # A message that occurs this often in the sample, and from this many components, says nothing of
 # them.
 _OFTEN = 10
@@ -86,8 +88,8 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     """
     assert options.input
     _check_time_format(options.time_format)
-    sample = _sample(options.input)
-    message = message_fields.message_field(options, sample, say)
+    sample, neighbours = _samples(options.input)
+    message = message_fields.message_field(options, sample, neighbours, say)
     settings = InputSettings(
         session_key=options.session_key or (message,),
         message_field=message,
@@ -115,7 +117,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = _with_keyed_headers(settings, options, sample)
     facet_fields = options.facet_fields
     if facet_fields is None:
-        facet_fields = find_facet_fields(options.input, settings, sample, say)
+        facet_fields = find_facet_fields(options.input, settings, sample, neighbours, say)
     return replace(settings, facet_fields=facet_fields)
 
 
@@ -308,8 +310,10 @@ def _has_components(line_format: str, lines: Sequence[str]) -> bool:
     return bool(counts) and many <= counts.total() / 2
 
 
-def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
-    """Records from the first part of the log, spread over it."""
+def _samples(inputs: Inputs) -> tuple[list[dict[bytes, Any]], list[dict[bytes, Any]]]:
+    """Records from the first part of the log: some that are spread over it, and some that follow
+    one another, which have whole sessions.
+    """
     read = [record for _, record in islice(read_events(inputs), SAMPLED_FROM)]
     records = [record for record in read if any(record.values()) and UNREADABLE_FIELD not in record]
     if not records:
@@ -317,7 +321,8 @@ def _sample(inputs: Inputs) -> list[dict[bytes, Any]]:
         if read[2:] or any(UNREADABLE_FIELD in record for record in read):
             why = f"none of the first {len(read):,} lines can be read"
         raise ExportError(f"{name_of(inputs)}: {why}, so there is nothing to learn from")
-    return [*spread(records, _SAMPLE)]
+    begin = max(0, (len(records) - _NEIGHBOURS) // 2)
+    return [*spread(records, _SAMPLE)], records[begin : begin + _NEIGHBOURS]
 
 
 def _list(names: set[str]) -> str:

@@ -91,7 +91,7 @@ def _with_facets(
     work: Work, rows: Rows, kept: KeptEvents, settings: InputSettings, records: int
 ) -> list[dict[str, Any]]:
     """The templates, and those of each value of a facet that divides them."""
-    rows = facet_fields.with_field_facets(rows, len(settings.facet_fields))
+    rows = facet_fields.with_field_facets(rows, settings.facet_fields)
     with work.progress("find facets", records * 2) as bar:
         return facets.find_facets(rows, lambda: texts_of(kept.again(bar.show)), work.say)
 

@@ -53,16 +53,16 @@ def step_words(
     sample: list[dict[bytes, Any]],
     known: Collection[str],
 ) -> list[str]:
-    """The fields that tell the steps of one form apart, the one with most words first.
+    """The fields that tell the steps of one form apart, the one with most words first, by records
+    that follow one another.
 
     `message` is the field of the text, and `known` are fields that are read in another way.
     """
     masker = Masker(None)
     text_of = field_getter(message)
-    forms: list[Hashable] = [
-        masker.form(as_text(as_bytes(text_of(record) or b""))) for record in sample
-    ]
-    sessions = _sessions(session_key, sample)
+    texts = [as_text(as_bytes(text_of(record) or b"")) for record in sample]
+    forms: list[Hashable] = [*map(masker.form, texts)]
+    sessions = _sessions(session_key, texts, sample)
     words = {
         name: [*map(field_getter(name), sample)]
         for name in names_in(sample)
@@ -77,15 +77,24 @@ def step_words(
     return found
 
 
-def _sessions(session_key: Sequence[str], sample: list[dict[bytes, Any]]) -> list[list[int]]:
+def _sessions(
+    session_key: Sequence[str], texts: Sequence[str], sample: list[dict[bytes, Any]]
+) -> list[list[int]]:
     """The places of the records of each session in the sample, in their order."""
-    getters = [field_getter(key) for key in session_key]
+    keys = [_values(part, texts, sample) for part in session_key]
     places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place, record in enumerate(sample):
-        key = [get(record) for get in getters]
+    for place, key in enumerate(zip(*keys, strict=True)):
         if all(part not in (None, b"") for part in key):
             places[tuple(map(str, key))].append(place)
     return [*places.values()]
+
+
+def _values(part: str, texts: Sequence[str], sample: list[dict[bytes, Any]]) -> list[Any]:
+    """What each record has of a session key: a field, or what an expression finds in its text."""
+    if not part.startswith("/"):
+        return [*map(field_getter(part), sample)]
+    found = (re.search(part[1:-1], text) for text in texts)
+    return [one and one[one.re.groups and 1] for one in found]
 
 
 def _may_be_a_step(name: str) -> bool:

@@ -92,8 +92,8 @@ _ELSEWHERE = re.compile(
 # What stands beside such a word where nothing failed: right before it, …
 _NONE_BEFORE = re.compile(
     r"""(?:
-      (?:(?:\A|[,;:=(])[ ]?|\b(?:mit|met|med|avec|con|com|с|dengan|[共有])[ ]?)0[ ]?[个個]?[ ]?
-    | 0[ ]?[个個][ ]?
+      (?:(?:\A|[,;:(])[ ]?|\b(?:mit|met|med|avec|con|com|с|dengan|[共有])[ ]?)0[ ]?[个個]?[ ]?
+    | (?<![\w.,第])0[ ]?[个個][ ]?
     | [没沒][有发發]?现?(?:任何)?|未(?:发现|發現|出现|出現|检测到)(?:任何)?|[无無零]
     | ไม่มีข้อ|គ្មាន|(?:بدون|لا)[ ]
     | \b(?:kein\w*|ohne|geen|zonder|ingen|inga|inget|uten|utan|aucune?|sans|pas[ ]de|pas[ ]d['’]

@@ -36,7 +36,7 @@ _FEWEST = 5
 _HARDLY_ANY_ALONE = 0.95
 # Names of times that are not those of the record itself, but of what it tells of.
 _OF_A_THING = re.compile(
-    r"creat|updat|modif|expir|sent|due|birth|duration|until|valid|deliver|arriv|depart|book",
+    r"creat(?!ed\Z)|updat|modif|expir|sent|due|birth|duration|until|valid|deliver|arriv|depart|book",
     re.IGNORECASE,
 )
 # The share of the records whose second line may be that of a stack trace.

@@ -76,10 +76,18 @@ def test_what_has_no_errors_is_no_failure(text: str) -> None:
     [
         *("20 ошибок при записи", "10 errores de disco", "100 erreurs", "10 Fehler", "30 erros"),
         *("Fehlercode 17", "Fehlermeldung vom Gateway", "Fehler 0x17", "系统故障", "障害が発生"),
+        *("requête sans jeton refusée", "pedido sem saldo recusado", "code=0 失败"),
         *("Anfrage ohne Token abgelehnt", "acceso sin token denegado", "keine Antwort, Fehler 7"),
         *("节点 0 失败", "erro 0: disco cheio", "pago rechazado: 0 euros", "ошибка нет связи"),
         *("订单异常处理中", "session expirée dans la base", "Knoten 0 fehlgeschlagen"),
-        *("0 von 3 Zahlungen fehlgeschlagen", "错误 10 次", "오류 10건", "エラー 05 が発生"),
+        *(
+            "0 von 3 Zahlungen fehlgeschlagen",
+            "错误 10 次",
+            "10个错误",
+            "第0个失败",
+            "오류 10건",
+            "エラー 05 が発生",
+        ),
     ],
 )
 def test_counted_and_numbered_failures_are_failures(text: str) -> None:
