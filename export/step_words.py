@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter
+from fluent_krone.reading.line_formats import compile_bytes
 from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
@@ -60,8 +61,8 @@ def step_words(
     """
     masker = Masker(None)
     text_of = field_getter(message)
-    texts = [as_text(as_bytes(text_of(record) or b"")) for record in sample]
-    forms: list[Hashable] = [*map(masker.form, texts)]
+    texts = [as_bytes(text_of(record) or b"") for record in sample]
+    forms: list[Hashable] = [masker.form(as_text(text)) for text in texts]
     sessions = _sessions(session_key, texts, sample)
     words = {
         name: [*map(field_getter(name), sample)]
@@ -78,7 +79,7 @@ def step_words(
 
 
 def _sessions(
-    session_key: Sequence[str], texts: Sequence[str], sample: list[dict[bytes, Any]]
+    session_key: Sequence[str], texts: Sequence[bytes], sample: list[dict[bytes, Any]]
 ) -> list[list[int]]:
     """The places of the records of each session in the sample, in their order."""
     keys = [_values(part, texts, sample) for part in session_key]
@@ -89,12 +90,12 @@ def _sessions(
     return [*places.values()]
 
 
-def _values(part: str, texts: Sequence[str], sample: list[dict[bytes, Any]]) -> list[Any]:
+def _values(part: str, texts: Sequence[bytes], sample: list[dict[bytes, Any]]) -> list[Any]:
     """What each record has of a session key: a field, or what an expression finds in its text."""
     if not part.startswith("/"):
         return [*map(field_getter(part), sample)]
-    found = (re.search(part[1:-1], text) for text in texts)
-    return [one and one[one.re.groups and 1] for one in found]
+    regex = compile_bytes("session_key", part[1:-1])
+    return [found and found[min(regex.groups, 1)] for found in map(regex.search, texts)]
 
 
 def _may_be_a_step(name: str) -> bool:

@@ -19,6 +19,7 @@ from export.mine import mine
 from export.source import settle
 from export.stages import Options
 from fluent_krone.detect.bundle import load_bundle
+from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
 
 
@@ -440,3 +441,18 @@ def test_a_text_that_names_the_step_needs_no_field_beside_it(tmp_path: Path) -> 
     path = tmp_path / "works.log"
     path.write_text("\n".join(rows))
     assert settle(Options(input=(path,), session_key=("request",)), print, print).facet_fields == ()
+
+
+def test_sessions_that_an_expression_finds_have_steps_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "calls.log"
+    rows = [
+        {"time": 1_700_000_000 + 9 * n + place, "msg": f"req=r{n:05} call done", "call": call}
+        for n in range(300)
+        for place, call in enumerate(CALLS[n % 2])
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for key in (r"/req=(\w+)/", r"/req=(?<id>\w+)/", r"/req=\w+/"):
+        options = Options(input=(path,), session_key=(key,))
+        assert settle(options, print, print).facet_fields == ("call",)
+    with pytest.raises(ConfigError, match="is not a regular expression"):
+        settle(Options(input=(path,), session_key=("/req=(/",)), print, print)
