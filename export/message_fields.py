@@ -33,6 +33,7 @@ from .event_names import (
 )
 from .guess import guess_line_format
 from .header_shapes import DAY, MONTH
+from .measures import is_word, word_of
 from .nested_fields import last_name, names_in, values_of
 from .session_key import ROUTES
 from .stages import Options
@@ -100,24 +101,6 @@ _IN_WORDS = ("value", "text", "type", "name")
 _FEW_KINDS = 4
 # An address says who asked, however few of them there are.
 _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|[0-9a-fA-F]*(?::[0-9a-fA-F]*){2,7}\Z")
-# A number with a unit, as in `80ms`, `1m3.5s` and `CRP 20 mg/l`: units of time, of sizes and rates,
-# and of what sensors and laboratories measure. No unit is one hexadecimal digit, as in `48213b`,
-# and one capital stands right behind its number, unlike the W of `12 W Main St`.
-_UNITS = (
-    *("%", "ns", "us", "µs", "μs", "ms", "s", "[mun]?secs?", "(?:milli|micro|nano)?seconds?"),
-    *("millis", "m", "mins?", "minutes?", "h", "hrs?", "hours?", "days?", "bytes?", "[KMGT]i"),
-    *("[kKMGT]i?B", "[kKMGT]?bps", "[kKMG]?bits?", "[kMG]?Hz"),
-    *("rpm", "[mk]V", "mA", "[mkM]W", "k?Wh", "°[CF]", "m?bar", "[hk]?Pa", "psi", "k?g", "[mu]g"),
-    *("µg", "m?l", "m?L", "d[lL]", "mmol", "[cmk]m", "mph", "px", "fps", "dBm?", "ppm", "bpm"),
-    *("mmHg", "(?:req|requests|ops|msgs?|rows|pkts?|packets|events)/s(?:ec)?"),
-)
-_UNIT = rf"(?: ?(?:{'|'.join(_UNITS)})(?:/(?:s|sec|min|h|d?[lL]|ml))?|[VWL])"
-# Thousands may be parted by commas.
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,9})"
-_MEASURE = re.compile(
-    rf"(?<![\w.:/-])(?:[-+]?{_DIGITS}(?:\.[0-9]{{1,9}})?{_UNIT}){{1,3}}(?![\w.:/-])".encode()
-)
-_AMOUNT = re.compile(rf"[-+]?{_DIGITS}(?:\.[0-9]+)?".encode())
 # A value that is one word, as a template's wildcard takes it, or a name of a few.
 _WORD = re.compile(
     rb"[^\s=,;\"'()\[\]{}]{1,60}(?: [^\s=,;\"'()\[\]{}]{1,30}){0,4}|/[^\s=,;\"']{0,60}"
@@ -349,7 +332,7 @@ def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:
     of_form: dict[Any, set[Any]] = {}
     for form, value in had:
         of_form.setdefault(form, set()).add(value)
-    if not any(_is_word(value) for _, value in had):
+    if not any(is_word(value) for _, value in had):
         # A number such as a code may be another one, though it is the same in all of a form.
         return True
     if _is_outcome(name):
@@ -393,7 +376,7 @@ def _in_few_kinds(names: Sequence[str], forms: Sequence[Any], sample: Sample) ->
     of_form = Counter(forms)
     for name in names:
         get = field_getter(name)
-        words = [_word(value) for value in map(get, sample)]
+        words = [word_of(value) for value in map(get, sample)]
         divided = [*zip(kinds, words, strict=True)]
         kinds_of = Counter(form for form, _ in {*zip(forms, divided, strict=True)})
         if all(
@@ -436,23 +419,6 @@ def _is_data(values: Sequence[Any]) -> bool:
         count = all(before + 1 == after for before, after in pairwise(numbers))
         is_few = len(set(numbers)) <= FEW_VALUES
         return not grows or (is_few and not are_times and not count)
-    words = {_word(value) for value in values if isinstance(value, bytes)} - {None}
+    words = {word_of(value) for value in values if isinstance(value, bytes)} - {None}
     few = len(words) <= min(FEW_VALUES, max(2, len(values) // OF_A_NAME))
     return few and all(_WORD.fullmatch(word) and not _ADDRESS.match(word) for word in words)
-
-
-def _word(value: Any) -> Any:
-    """What a value says in words, without the number of a measure; None of a number alone.
-
-    >>> _word(b"CRP 20 mg/l"), _word(b"17")
-    (b'CRP # mg/l', None)
-    """
-    if is_number(value):
-        return None
-    if isinstance(value, bytes):
-        return _MEASURE.sub(lambda found: _AMOUNT.sub(b"#", found[0]), value)
-    return value
-
-
-def _is_word(value: Any) -> bool:
-    return isinstance(value, bytes) and _word(value) == value
