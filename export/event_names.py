@@ -202,6 +202,18 @@ def entropy(counts: Counter[Any]) -> float:
     return -sum(n / total * math.log(n / total) for n in counts.values() if n)
 
 
+def told(pairs: Counter[tuple[Any, Any]]) -> float:
+    """What the first of two things tells of the other one, in nats.
+
+    By chance, even things that have nothing to do with one another tell something; that is left
+    out.
+    """
+    first = Counter(one for one, _ in pairs.elements())
+    second = Counter(other for _, other in pairs.elements())
+    by_chance = (len(first) - 1) * (len(second) - 1) / (2 * pairs.total())
+    return entropy(first) + entropy(second) - entropy(pairs) - by_chance
+
+
 def numbered_events(
     names: Iterable[str],
     first: str | None,
@@ -269,11 +281,7 @@ def is_context(name: str, event: str, sample: list[dict[bytes, Any]]) -> bool:
     names = Counter(event for event, _ in had.elements())
     if had.total() <= _USUAL * len(sample) or len(names) < _FEWEST_EVENTS:
         return False
-    # By chance, even words that have nothing to do with the events tell so much of them.
-    by_chance = (len(words) - 1) * (len(names) - 1) / (2 * had.total())
-    surprise = entropy(words)
-    told = surprise + entropy(names) - entropy(had) - by_chance
-    return told <= _HARDLY * surprise
+    return told(had) <= _HARDLY * entropy(words)
 
 
 def most_names(values: Sequence[Any]) -> int:

@@ -1,7 +1,8 @@
 """Fields whose word says which step of its session a record is, although its text does not.
 
 A program that writes `call done` after each of its calls names the call in a field beside the text:
-`op: load`, `service: cart`. Which field that is tells no name, but how its words come in sessions:
+`op: load`, `service: cart`. Which field that is is not told by its name, but by how its words come
+in sessions:
 
 1. The word is known from the step before, as that of the next call is. Or it hardly comes twice in
    a session, and the words of a session come together, as those of calls that run side by side.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,7 @@ from fluent_krone.reading.mask import Masker
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
-from .event_names import FEW_VALUES, OF_A_NAME, entropy, is_beside
+from .event_names import FEW_VALUES, OF_A_NAME, entropy, is_beside, told
 from .facets import MIN_COUNT, is_stable
 from .nested_fields import names_in
 
@@ -135,6 +136,18 @@ def _is_a_step(
     return alike <= _HARDLY_TWICE * by_chance and _come_together(forms, had, sessions)
 
 
+def _of_sessions(
+    forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
+) -> Iterator[tuple[Hashable, Counter[Any]]]:
+    """The words that each session has in records of one form, and how often."""
+    for places in sessions:
+        words: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
+        for place in places:
+            if had[place]:
+                words[forms[place]][had[place]] += 1
+        yield from words.items()
+
+
 def _come_together(
     forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
 ) -> bool:
@@ -143,13 +156,8 @@ def _come_together(
     A session has only a part of its records in the sample, now and then.
     """
     sets: defaultdict[Hashable, Counter[frozenset[Any]]] = defaultdict(Counter)
-    for places in sessions:
-        here: defaultdict[Hashable, set[Any]] = defaultdict(set)
-        for place in places:
-            if had[place]:
-                here[forms[place]].add(had[place])
-        for form, of_session in here.items():
-            sets[form][frozenset(of_session)] += 1
+    for form, words in _of_sessions(forms, had, sessions):
+        sets[form][frozenset(words)] += 1
     return all(map(_are_few_sets, sets.values()))
 
 
@@ -174,15 +182,10 @@ def _pairs_alike(
     of_form: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
     pairs_of = Counter[Hashable]()
     alike = 0
-    for places in sessions:
-        here: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
-        for place in places:
-            if had[place]:
-                here[forms[place]][had[place]] += 1
-        for form, words in here.items():
-            of_form[form] += words
-            pairs_of[form] += math.comb(words.total(), 2)
-            alike += sum(math.comb(times, 2) for times in words.values())
+    for form, words in _of_sessions(forms, had, sessions):
+        of_form[form] += words
+        pairs_of[form] += math.comb(words.total(), 2)
+        alike += sum(math.comb(times, 2) for times in words.values())
     if pairs_of.total() < _FEWEST_PAIRS:
         return 0, 0
     by_chance = sum(
@@ -202,10 +205,7 @@ def _told_before(
         for before, place in pairwise(places)
         if had[place]
     )
-    steps = Counter(before for before, _ in pairs.elements())
     words = Counter(word for _, word in pairs.elements())
     if len(words) < 2:
         return 0.0
-    # By chance, even steps that have nothing to do with the words tell so much of them.
-    by_chance = (len(steps) - 1) * (len(words) - 1) / (2 * pairs.total())
-    return (entropy(words) + entropy(steps) - entropy(pairs) - by_chance) / entropy(words)
+    return told(pairs) / entropy(words)
