@@ -208,9 +208,9 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
             return f"{told}."
         additional = "the additional one" if here == normal + 1 else "an additional one"
         return f"{told}; {additional} came {where}."
-    usual = "Normal sessions like this one do not have it."
+    usual = "It does not occur in normal sessions that are otherwise like this one."
     if even_if_common:
-        usual = "Normal sessions that otherwise run like this one do not have that step."
+        usual = "Other normal sessions have this step, but not those that otherwise run like this one."
     if compared.is_error(key):
         such = ""
         if here > 1:

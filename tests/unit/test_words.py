@@ -119,7 +119,7 @@ def compared(
             (OPEN, ACK, FAIL, STORE, RECORD, CLOSE, DELETE),
             2,
             "Error: “write of <id> failed”, after “acked <id>”. "
-            "Normal sessions like this one do not have it.",
+            "It does not occur in normal sessions that are otherwise like this one.",
         ),
     ],
 )
