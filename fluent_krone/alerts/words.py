@@ -210,7 +210,7 @@ def _surplus_of(writer: Writer, key: int, *, even_if_common: bool = False) -> st
         return f"{told}; {additional} came {where}."
     usual = "It does not occur in normal sessions that are otherwise like this one."
     if even_if_common:
-        usual = "Other normal sessions have this step, but not those that otherwise run like this one."
+        usual = "Other normal sessions have it, but not those that otherwise run like this one."
     if compared.is_error(key):
         such = ""
         if here > 1:

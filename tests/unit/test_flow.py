@@ -100,6 +100,37 @@ def test_a_second_silence_is_reported_again() -> None:
     assert said(served.feed("app", stream, now_ns)) == [("silence", "stream")] * 2
 
 
+def test_a_night_is_one_silence() -> None:
+    night = rides(range(15, 115, 5), 1, "night")
+    stream = rides(range(10), 2) + night + rides(range(115, 130), 2, "day")
+    assert said(engine().feed("app", stream, T0 + 200 * WINDOW_NS)) == [("silence", "stream")]
+    # The day has come back, so what is silent then is something else.
+    stream += rides(range(150, 160), 2, "later")
+    assert said(engine().feed("app", stream, T0 + 200 * WINDOW_NS)) == [("silence", "stream")] * 2
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(10, []), (40, [("silence", "status")])])
+def test_a_step_is_missed_at_night_by_as_many_executions_as_there_are(
+    minutes: int, expected: list[tuple[str, str]]
+) -> None:
+    stream = rides(range(10), 2) + rides(range(20, 80, 2), 1, "night")
+    # Still a quarter of the usual number of executions, and none begins with the usual step.
+    stream += [
+        event(f"odd{minute}", CLOSE, WHOLE + minute * MINUTE)
+        for minute in range(80, 80 + minutes, 2)
+    ]
+    found = engine().feed("app", stream, T0 + 200 * WINDOW_NS)
+    assert said(found) == [("silence", "stream"), *expected]
+
+
+def test_a_step_is_not_missed_for_the_time_in_which_no_execution_started() -> None:
+    # The first execution after a silence comes to the usual step after some minutes.
+    stream = rides(range(10), 2)
+    stream += [event(f"odd{n}", CLOSE, WHOLE + 40 * MINUTE + n) for n in range(6)]
+    stream += rides(range(42, 50), 2, "then")
+    assert said(engine().feed("app", stream, T0 + 200 * WINDOW_NS)) == [("silence", "stream")]
+
+
 def test_a_session_that_goes_on_after_its_end_does_not_interrupt_a_silence() -> None:
     served = lift_engine(flow_nodes=flow_nodes(), steps=step_judge())
     stream = rides(range(10), 2)

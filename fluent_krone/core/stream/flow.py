@@ -5,6 +5,7 @@
 2. A *silence* is a run of windows in which a node does not come at all. It is measured by the
    events that usually come in so much time at these hours of the day, so that a quiet night is no
    silence. A node is not reported where the node above it is silent as well: the cause lies there.
+   A silence that was reported is over when the node came at about its usual rate for a while.
 3. A *burst* is a window, or ten, or sixty, with many more events than usual. Of several nodes that
    begin to burst together, the one that is most times above its usual rate is reported. The others,
    and those that follow within `_TOGETHER` windows, are taken for the same.
@@ -63,6 +64,10 @@ class _Now:
     # The last window in which a burst was seen, and its scale.
     burst_at: int = -(10**9)
     burst_scale: int = 0
+
+    def forget_run(self) -> None:
+        self.run = 0
+        self.missing = 0.0
 
 
 class FlowWatch:
@@ -266,8 +271,7 @@ class FlowWatch:
         self._is_resumed = False
         self._clear()
         for now in self._now:
-            now.run = 0
-            now.missing = 0.0
+            now.forget_run()
         for sums in self._sums.values():
             sums[:] = [0] * len(sums)
 
@@ -298,32 +302,57 @@ class FlowWatch:
         silent = [odd for odd in silent if not self._is_silent_above(odd.node)]
         for odd in silent:
             self._now[odd.node].is_silent = True
+            self._excuse_below(odd.node)
         self._tell("silence", silent)
         self._tell("burst", bursting)
 
     def _note_silences(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
-        empty = {number for number in hour.expected if not counts[number]}
-        for number in self._running - empty:
-            now = self._now[number]
-            now.run = 0
-            now.missing = 0.0
-            now.is_silent = False
-        self._running = empty
         usual = hour.usual
+        empty = {number for number in hour.expected if not counts[number]}
+        low = {n for n in self._running - empty if self._is_still_low(n, counts[n], usual[n])}
+        self._running = empty | low
         for number in sorted(empty):
             now = self._now[number]
             now.run += 1
-            now.missing += usual[number]
+            now.missing += usual[number] * self._share_above(number, counts, usual)
             if now.is_silent:
                 continue
             node = self._nodes[number]
-            if self._heard and not self._heard.isdisjoint(node.log_keys):
-                now.run = 0
-                now.missing = 0.0
-                continue
-            if now.run >= node.most_windows and now.missing > node.most_missing:
+            if not self._heard.isdisjoint(node.log_keys):
+                now.forget_run()
+            elif now.run >= node.most_windows and now.missing > node.most_missing:
                 missing = now.missing
                 found.append(OddFlow(number, now.run, 0, missing, missing, node.most_missing))
+
+    def _is_still_low(self, number: int, count: int, usual: float) -> bool:
+        """Whether a node came in a window, after a silence, but still comes too seldom.
+
+        What comes counts twice. So a silence is over when the node came at its usual rate for as
+        long as a silence may last, and never while it comes less than half as often, as at night.
+        """
+        now = self._now[number]
+        now.run = 0
+        if now.is_silent:
+            most = self._nodes[number].most_missing
+            now.missing = min(now.missing, most) + max(usual, 0.0) - 2 * count
+            now.is_silent = now.missing > 0
+        if not now.is_silent:
+            now.missing = 0.0
+        return now.is_silent
+
+    def _share_above(self, number: int, counts: Sequence[int], usual: Sequence[float]) -> float:
+        """The share of its usual events that may come of a node: all, but where a node above it is
+        silent or low, as many as came of that one."""
+        for above in self._line(self._nodes[number].above):
+            if self._now[above].is_silent and usual[above] > 0:
+                return min(counts[above] / usual[above], 1.0)
+        return 1.0
+
+    def _excuse_below(self, silent: int) -> None:
+        """What stands below a silent node could not come: it is missed from now on alone."""
+        for number, now in enumerate(self._now):
+            if number != silent and not now.is_silent and silent in self._line(number):
+                now.forget_run()
 
     def _is_silent_above(self, number: int) -> bool:
         above = self._nodes[number].above
