@@ -13,7 +13,7 @@ from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine, EngineParts
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.sessions import Session, SessionSettings
-from fluent_krone.core.steps import ANY_GAP_NS, Limit, Row, Situation
+from fluent_krone.core.steps import StepJudge
 from fluent_krone.detect.bundle import limits_of
 from fluent_krone.inputs import Event
 from fluent_krone.reading.records import InputSettings, SessionKey
@@ -73,7 +73,7 @@ class _ClearAll:
         return 0.0, ()
 
 
-class _Recorder:
+class _Recorder(StepJudge):
     """Writes down the level of each event, as the engine reads it, and finds none odd.
 
     Each level is too severe, so that the engine asks about every event. What is written down is
@@ -82,60 +82,11 @@ class _Recorder:
     """
 
     has_levels = True
-    compared: frozenset[int] = frozenset()
+    watched: frozenset[int]
 
     def __init__(self, unknown: int) -> None:
+        self.watched = frozenset(range(unknown + 1))
         self._ranks: dict[int, list[int]] = {}
-        self._watched = frozenset(range(unknown + 1))
-        # All steps are the same to it.
-        self._situation = Situation()
-
-    def seen(self, log_key: int) -> tuple[int, int]:
-        return 0, 0
-
-    def rows(self) -> Iterator[Row]:
-        return iter(())
-
-    def begin(self) -> Situation:
-        return self._situation
-
-    def after(
-        self, before: Situation, keys: Sequence[int]
-    ) -> tuple[Situation, tuple[Deviation, ...]]:
-        return before, ()
-
-    def at_end(self, keys: Sequence[int]) -> tuple[Deviation, ...]:
-        return ()
-
-    def limits_ns(self, before: int, step: int) -> tuple[int, int]:
-        return ANY_GAP_NS
-
-    def gap(self, keys: Sequence[int], gap_ns: int) -> Deviation | None:
-        return None
-
-    @property
-    def silence_ns(self) -> int:
-        return 0
-
-    @property
-    def has_fractions(self) -> bool:
-        return False
-
-    def wait_score(self, keys: Sequence[int], waited_ns: int) -> float:
-        return 0.0
-
-    def hanging(self, keys: Sequence[int]) -> Deviation:
-        raise AssertionError("BUG: a session hangs without a limit")
-
-    def spans(self, keys: Sequence[int]) -> tuple[Limit, ...]:
-        return ()
-
-    def long(self, keys: Sequence[int], limit: Limit, duration_ns: int, event: int) -> Deviation:
-        raise AssertionError("BUG: a Seq takes long without a limit")
-
-    @property
-    def watched(self) -> frozenset[int]:
-        return self._watched
 
     def is_too_severe(self, log_key: int, rank: int) -> bool:
         return True
@@ -143,26 +94,6 @@ class _Recorder:
     def severity(self, keys: Sequence[int], rank: int) -> Deviation | None:
         self._ranks.setdefault(id(keys), []).append(rank)
         return None
-
-    def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
-        return False
-
-    def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
-        return value
-
-    def slots(self, log_key: int) -> Sequence[int]:
-        return ()
-
-    def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:
-        return None
-
-    def proportion(
-        self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]
-    ) -> Deviation | None:
-        return None
-
-    def fitting_gap(self, keys: Sequence[int], gap_ns: int, values: Sequence[bytes]) -> int:
-        return gap_ns
 
     def take(self, session: Session) -> tuple[int, ...]:
         """The levels' ranks of a session that ends."""

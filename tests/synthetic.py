@@ -23,7 +23,7 @@ from fluent_krone.core.engine import Engine, EngineParts, Limits
 from fluent_krone.core.hierarchy import Hierarchy, Leaf
 from fluent_krone.core.localise import NestedDetector
 from fluent_krone.core.sessions import SessionSettings
-from fluent_krone.core.steps import StepJudge
+from fluent_krone.core.steps import NO_WITNESSES, StepJudge
 from fluent_krone.core.stream.flow_findings import FlowNode
 from fluent_krone.detect.budget import Budget, Plan
 from fluent_krone.detect.bundle import Golden, limits_of
@@ -126,7 +126,7 @@ def lift_engine(
     session_key: tuple[str, ...] = ("ride",),
     time_field: str | None = None,
     nested: NestedDetector | None = None,
-    steps: StepJudge | None = None,
+    steps: StepJudge = NO_WITNESSES,
     flow_nodes: Sequence[FlowNode] = (),
     **session: Any,
 ) -> Engine:

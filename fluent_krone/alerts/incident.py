@@ -84,11 +84,6 @@ class IncidentChanges:
     ended: Mapping[str, Incident]
     everything: bool = False
 
-    def summaries(self) -> list[dict[str, Any]]:
-        """What lists show of them."""
-        ended = [incident.summary("resolved") for incident in self.ended.values()]
-        return [*ended, *(incident.summary() for incident in self.changed.values())]
-
 
 def like_of(record: Mapping[str, Any], *, is_news: bool = False) -> list[str]:
     """The direction of the leading deviation and the words of its step; empty where it has none."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from ..types import LEVELS, Level, Seq, Verdict
 from .hierarchy import Hierarchy
 from .localise import NestedDetector, Place, SeqDetector, localise
-from .steps import NEVER_NS, StepJudge
+from .steps import NEVER_NS, NO_WITNESSES, StepJudge
 from .tracker import Ending, State, Tracker
 
 # Relative to the threshold. The bound must be above it by this much: far more than the rounding of
@@ -104,7 +104,7 @@ class Cascade:
         nested: NestedDetector | None = None,
         clearing: Clearing | None = None,
         cache_size: int = 100_000,
-        steps: StepJudge | None = None,
+        steps: StepJudge = NO_WITNESSES,
         idle_ns: int = NEVER_NS,
     ) -> None:
         self.tracker = Tracker(
@@ -126,8 +126,6 @@ class Cascade:
 
     def ending(self, state: State, keys: Sequence[int]) -> Ending:
         """What deviates if the session ends here, and the Seqs whose durations have a limit."""
-        if self._steps is None:
-            return (), ()
         if state.ending is None:
             state.ending = (self._steps.at_end(keys), self._steps.spans(keys))
         return state.ending

@@ -36,14 +36,14 @@ class Hanging:
     """Finds the sessions that hang."""
 
     def __init__(
-        self, steps: StepJudge | None, sessions: Sessionizer, time: StreamTime, make: FindingMaker
+        self, steps: StepJudge, sessions: Sessionizer, time: StreamTime, make: FindingMaker
     ) -> None:
         self._steps = steps
         self._sessions = sessions
         self._time = time
         self._make = make
         self._alarms: list[tuple[int, SessionKey]] = []
-        if steps is not None and time.delays.silence_ns != NO_SILENCE_NS:
+        if time.delays.silence_ns != NO_SILENCE_NS:
             sessions.first_alarm = NO_ALARM
 
     def set_alarm(self, session: Session, due: int) -> None:
@@ -86,7 +86,7 @@ class Hanging:
             return
         due = session.due
         session.due = self._sessions.end_of(session)
-        if self._steps is None or session.alerted == ALERTED:
+        if session.alerted == ALERTED:
             return
         odd = [self._steps.hanging(session.keys)]
         told = self._make.deviations(session, odd, "early", due)

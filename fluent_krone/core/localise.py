@@ -45,6 +45,7 @@ from .matching import (
     gaps,
     nearest_normal,
 )
+from .steps import NO_WITNESSES
 
 # Share of the normal sessions: an error that no more of them have is rare.
 _RARE = 0.005
@@ -142,7 +143,7 @@ def localise(
     *,
     by_counts: bool = True,
     ended: bool = True,
-    steps: StepCounts | None = None,
+    steps: StepCounts = NO_WITNESSES,
 ) -> Place:
     """Score the events of an abnormal session; see the steps above.
 
@@ -164,7 +165,7 @@ def localise(
     top = max(scores)
     if knows_all or not top:
         _score_patterns(scores, keys, abnormal, hierarchy, patterns, top or 1.0)
-    if steps is not None and knows_all:
+    if knows_all:
         _score_rare_errors(scores, here, keys, steps, hierarchy)
     if not any(scores):
         scores[_gap(keys, normal, nested)] = 1.0

@@ -46,7 +46,7 @@ Checks = tuple[int | None, int, Sequence[Check]]
 
 
 class OddEvents:
-    """Asks the step judge, where there is one, about the few events that may be odd.
+    """Asks the step judge about the few events that may be odd.
 
     `watched` are the log keys whose values or levels are worth a look. The events of `special` ones
     are rare in any case.
@@ -54,7 +54,7 @@ class OddEvents:
 
     def __init__(
         self,
-        steps: StepJudge | None,
+        steps: StepJudge,
         slots: SlotReader,
         levels: LevelReader,
         special: Collection[int] = (),
@@ -62,13 +62,9 @@ class OddEvents:
         self._steps = steps
         self._slots = slots
         self.levels = levels
-        self._has_levels = steps is not None and steps.has_levels
-        self.watched: frozenset[int] = frozenset()
-        if steps is not None:
-            self.watched = steps.watched
-        self._compared: frozenset[int] = frozenset()
-        if steps is not None:
-            self._compared = steps.compared
+        self._has_levels = steps.has_levels
+        self.watched = steps.watched
+        self._compared = steps.compared
         self._special = frozenset(special)
         # Log key → rank of a level → whether it is too severe.
         self._of_rank: dict[int, dict[int, bool]] = {key: {} for key in self.watched}
@@ -113,7 +109,6 @@ class OddEvents:
 
     def _is_level_odd(self, log_key: int, rank: int) -> bool:
         """Whether a level is too severe for a log key, which is watched."""
-        assert self._steps is not None, "BUG: levels are looked at only for a step judge"
         of_rank = self._of_rank[log_key]
         too_severe = of_rank.get(rank)
         if too_severe is None:
@@ -132,7 +127,6 @@ class OddEvents:
 
     def is_odd(self, log_key: int, slot: int, value: bytes, fine: set[bytes]) -> bool:
         """Whether a value deviates. The judged part of one that does not is added to `fine`."""
-        assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         judged = self._steps.judged_part(log_key, slot, value)
         if judged in fine:
             return False
@@ -164,7 +158,7 @@ class OddEvents:
 
     def _places_of(self, log_key: int, text: bytes) -> Sequence[Check]:
         """The values to look at in all messages of this one's shape."""
-        if self._steps is None or log_key not in self.watched:
+        if log_key not in self.watched:
             return ()
         spans = self._slots.spans(log_key, text, remember=False)
         checks = []
@@ -178,7 +172,6 @@ class OddEvents:
         return checks
 
     def _places_anew(self, log_key: int, text: bytes) -> Sequence[Check]:
-        assert self._steps is not None, "BUG: log keys are watched only for a step judge"
         checks = self._places_of(log_key, text)
         shapes = self._checks[log_key]
         if len(text) <= _LONGEST_SHAPE:
@@ -205,7 +198,7 @@ class OddEvents:
 
     def is_disproportionate(self, keys: Sequence[int], gap_ns: int, text: bytes) -> bool:
         """Whether the numbers of the last of `keys` are compared, and do not go together."""
-        if self._steps is None or keys[-1] not in self._compared:
+        if keys[-1] not in self._compared:
             return False
         values = self._slots.values(keys[-1], text)
         return self._steps.proportion(keys, gap_ns, values) is not None
@@ -215,7 +208,7 @@ class OddEvents:
 
         `text` is the message of the event; where it was not kept, its values are not asked.
         """
-        if self._steps is None or len(keys) < 2:
+        if len(keys) < 2:
             return gap_ns
         shortest_ns, longest_ns = self._steps.limits_ns(keys[-2], keys[-1])
         if keys[-1] in self._compared:
@@ -252,8 +245,6 @@ class OddEvents:
 
     def gap(self, keys: Sequence[int], gap_ns: int) -> list[Deviation]:
         """What is odd about the gap before the last of `keys`: one deviation, or none."""
-        if self._steps is None:
-            return []
         found = self._steps.gap(keys, gap_ns)
         return [] if found is None else [found]
 
@@ -272,8 +263,6 @@ class OddEvents:
         Unless it is `rare`, its content was looked at before, and is not odd.
         """
         found = list(state.deviations)
-        if self._steps is None:
-            return found
         others = [self._steps.gap(keys, gap_ns)]
         # Every event of a session that is decided comes here, and few of them have odd content.
         if rare & RARE and self.has_odd_content(keys[-1], text, record):
@@ -291,7 +280,6 @@ class OddEvents:
     ) -> tuple[Deviation, ...]:
         """What is odd about the end of a session that may still go on: those of `ends` whose next
         step should have come by the stream time `now`."""
-        assert self._steps is not None, "BUG: nothing is odd without a step judge"
         waited_ns = now - session.seen - uncertain_ns(self._steps, session.last_ns)
         unusual = self._steps.wait_score(session.keys, waited_ns)
         return tuple(odd for odd in ends if unusual > odd.threshold)
@@ -305,7 +293,7 @@ class OddEvents:
             if duration_ns <= longest_ns:
                 continue
             duration_ns -= uncertain_ns(self._steps, times[start], times[end - 1])
-            if duration_ns > longest_ns and self._steps is not None:
+            if duration_ns > longest_ns:
                 slowest = max(range(start + 1, end), key=lambda at: times[at] - times[at - 1])
                 return (self._steps.long(session.keys, limit, duration_ns, slowest),)
         return ()

@@ -13,7 +13,7 @@ from .hierarchy import Hierarchy
 from .localise import NestedDetector, SeqDetector
 from .odd_events import odd_events_of
 from .sessions import SessionSettings
-from .steps import StepJudge
+from .steps import NO_WITNESSES, StepJudge
 from .stream.delays import NO_SILENCE_NS
 from .stream.flow import FlowWatch
 from .stream.flow_findings import FlowNode
@@ -62,7 +62,7 @@ class EngineParts:
     patterns: SeqDetector
     nested: NestedDetector | None = None
     clearing: Clearing | None = None
-    steps: StepJudge | None = None
+    steps: StepJudge = NO_WITNESSES
     # What is usual of the stream as a whole; without nodes nothing is.
     flow_nodes: Sequence[FlowNode] = ()
     input_settings: InputSettings
@@ -114,9 +114,7 @@ class EngineParts:
     @property
     def silence_ns(self) -> int:
         """How long a silence of the whole stream counts as waiting."""
-        if self.steps is None or not self.steps.silence_ns:
-            return NO_SILENCE_NS
-        return self.steps.silence_ns
+        return self.steps.silence_ns or NO_SILENCE_NS
 
 
 class Shared:

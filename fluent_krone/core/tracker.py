@@ -24,7 +24,15 @@ from typing import Any
 from ..reading.cache import Generation
 from ..types import LEVELS, Deviation, Seq
 from .hierarchy import Hierarchy
-from .steps import ANY_GAP_NS, NEVER_NS, NO_GAP_NS, Limit, Situation, StepJudge
+from .steps import (
+    ANY_GAP_NS,
+    NEVER_NS,
+    NO_GAP_NS,
+    NO_WITNESSES,
+    Limit,
+    Situation,
+    StepJudge,
+)
 
 # What deviates where a session ends, and the limits of its durations.
 Ending = tuple[tuple[Deviation, ...], tuple[Limit, ...]]
@@ -127,7 +135,7 @@ class Tracker:
         is_normal: Callable[[Seq], bool],
         is_decided: Callable[[State, Sequence[int]], bool] = lambda state, keys: False,
         cache_size: int = 100_000,
-        steps: StepJudge | None = None,
+        steps: StepJudge = NO_WITNESSES,
         idle_ns: int = NEVER_NS,
     ) -> None:
         # -1 is no node, so the first event always begins Seqs of its own.
@@ -197,20 +205,17 @@ class Tracker:
         return sorted(found, key=lambda seq: (LEVELS.index(seq.level), seq.start))
 
     def _judge_step(self, before: State, state: State, keys: Sequence[int]) -> None:
-        state.waits_ns = self._idle_ns
-        if self._steps is not None:
-            so_far = keys
-            if len(keys) != state.events:
-                so_far = keys[: state.events]
-            known = before.situation or self._steps.begin()
-            situation = known.next.get(so_far[-1])
-            if situation is None:
-                situation, state.deviations = self._steps.after(known, so_far)
-            state.situation = situation
-            state.shortest_ns = situation.shortest_ns
-            state.longest_ns = situation.longest_ns
-            if situation.waits_ns < self._idle_ns:
-                state.waits_ns = situation.waits_ns
+        so_far = keys
+        if len(keys) != state.events:
+            so_far = keys[: state.events]
+        known = before.situation or self._steps.begin()
+        situation = known.next.get(so_far[-1])
+        if situation is None:
+            situation, state.deviations = self._steps.after(known, so_far)
+        state.situation = situation
+        state.shortest_ns = situation.shortest_ns
+        state.longest_ns = situation.longest_ns
+        state.waits_ns = min(situation.waits_ns, self._idle_ns)
         if state.decided or state.deviations or state.events >= self.max_events:
             # No gap lies within these limits, so the engine looks at every event that leads here.
             state.shortest_ns, state.longest_ns = NO_GAP_NS

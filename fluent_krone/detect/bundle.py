@@ -35,6 +35,7 @@ from ..core.engine import Engine, EngineParts, Limits
 from ..core.hierarchy import Hierarchy, Leaf
 from ..core.parts import Shared
 from ..core.sessions import SessionSettings
+from ..core.steps import NO_WITNESSES, StepJudge
 from ..errors import BundleError, ConfigError, reason_of
 from ..reading.events import EventReader
 from ..reading.records import InputSettings, SessionKey
@@ -164,10 +165,10 @@ class Bundle:
             false_alarms = self.false_alarms
         return self.budget.thresholds(false_alarms)
 
-    def steps(self, false_alarms: float | None = None) -> Steps | None:
-        """The judge of single steps; None where the bundle has no witnesses of steps."""
+    def steps(self, false_alarms: float | None = None) -> StepJudge:
+        """The judge of single steps; where the bundle has no witnesses, nothing is odd to it."""
         if self.witnesses is None or self.budget is None:
-            return None
+            return NO_WITNESSES
         return Steps(self.hierarchy, self.witnesses, self.budget, self.thresholds(false_alarms))
 
     def engine(self, config: Config | None = None, shared: Shared | None = None) -> Engine:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from ..core.hierarchy import Hierarchy
-from ..core.steps import ANY_GAP_NS, END, NEVER_NS, Limit, Row, Situation, SoFar
+from ..core.steps import ANY_GAP_NS, END, NEVER_NS, Limit, Row, Situation, SoFar, StepJudge
 from ..types import Deviation, Level, Witness
 from .budget import DECIMALS, Budget
 from .measures import as_time
@@ -46,8 +46,8 @@ class _Oddity:
     threshold: float
 
 
-class Steps:
-    """Judges the steps of sessions (`core.steps.StepJudge`); `thresholds` are the budget's.
+class Steps(StepJudge):
+    """Judges the steps of sessions by their witnesses; `thresholds` are the budget's.
 
     A witness without a threshold says nothing.
     """
@@ -297,7 +297,6 @@ class Steps:
 
     @property
     def watched(self) -> frozenset[int]:
-        """Log keys whose values or levels are worth a look."""
         watched: frozenset[int] = frozenset()
         if min(self._value_thresholds.values()) < math.inf:
             watched |= frozenset(self.values.by_key)
@@ -308,22 +307,18 @@ class Steps:
 
     @property
     def compared(self) -> frozenset[int]:
-        """Log keys with numbers that are compared with one another."""
         if "proportion" not in self._thresholds:
             return frozenset()
         return frozenset(self._of.proportions.by_key)
 
     @property
     def has_levels(self) -> bool:
-        """Whether levels are worth a look at all."""
         return "levels" in self._thresholds and bool(self._of.levels.seen)
 
     def is_too_severe(self, log_key: int, rank: int) -> bool:
-        """Whether a level of that rank deviates."""
         return round(self._of.levels.score(log_key, rank), DECIMALS) > self._thresholds["levels"]
 
     def is_odd(self, log_key: int, slot: int, value: bytes) -> bool:
-        """Whether a value deviates."""
         return self._value_oddity(self.values.slots[log_key, slot], value) is not None
 
     def _value_oddity(self, known: Known, value: bytes) -> _Oddity | None:
@@ -335,14 +330,12 @@ class Steps:
         return _Oddity(name, score, threshold)
 
     def judged_part(self, log_key: int, slot: int, value: bytes) -> bytes:
-        """The beginning of a value that `is_odd` depends on, as an address without its port."""
         known = self.values.slots[log_key, slot]
         if isinstance(known, KnownSet):
             return known.judged_part(value)
         return value
 
     def slots(self, log_key: int) -> Sequence[int]:
-        """The places of a log key's template whose values are worth a look."""
         return [slot for slot, _ in self.values.by_key.get(log_key, ())]
 
     def value(self, keys: Sequence[int], values: Sequence[bytes]) -> Deviation | None:

@@ -22,6 +22,7 @@ from ..explain.queue import ExplanationQueue
 from ..explain.tickets import Ticket
 from ..inputs.own_times import OwnTimes
 from ..reading.records import RecordReader
+from ..runtime.figures import engine_stats
 from ..runtime.judge import Judge
 from ..runtime.keeper import check_keep
 from ..runtime.migrations import migrated
@@ -31,10 +32,10 @@ from .clients import Clients, Topics, ensure_judged
 from .forms import HeldMessage, error_copy
 from .message_keeper import FedEvent, MessageKeeper, pointed
 from .message_spool import MessageSpool, prepare_folder
-from .metrics_server import engine_stats
 from .records import AddressedReader, Decoder
 from .shared_knowledge import SharedKnowledge
 from .transactions import Out
+from .work import InstanceWork, PartitionWork
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class PartitionJudge(Judge):
         """What does not fit is looked for over all partitions together, by `Judging`."""
 
 
-class JudgedPartition:
+class JudgedPartition(PartitionWork):
     """One partition's engine, and what it saves."""
 
     def __init__(self, judging: Judging, partition: int) -> None:
@@ -212,7 +213,7 @@ class JudgedPartition:
         return Out(self._judging.topics.state, key, value, self.partition)
 
 
-class Judging:
+class Judging(InstanceWork):
     """What the partitions of one instance share: the bundle, its caches, and what is known.
 
     It has what is counted of one engine: `counters`, `set_aside`, `reader`, `time_offset_s`.
@@ -345,12 +346,23 @@ class Judging:
     def stats(self) -> dict[str, float]:
         """Counters of all partitions, and each partition's open sessions and lag of stream."""
         engines = {number: part.engine for number, part in self.partitions.items()}
-        counters = self.counters
+        tracker = self._shared.cascade.tracker
         return {
             **self._alerts,
             **self._explanation_counters,
             **self._kept_stats(),
-            **engine_stats(counters, self.set_aside, self._shared, engines, time.time_ns()),
+            **engine_stats(
+                self.counters,
+                self.set_aside,
+                self.reader,
+                tracker.misses,
+                engines.values(),
+                time.time_ns(),
+            ),
+            **{
+                f"partition_sessions_{number}": len(engine.sessions.open)
+                for number, engine in engines.items()
+            },
         }
 
     def _kept_stats(self) -> Counter[str]:

@@ -7,7 +7,7 @@ sessions is written once for each of them; each copy names the session that it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..config import Config
@@ -17,6 +17,7 @@ from .clients import LARGEST_BYTES, Clients, Topics, ensure_keyed
 from .forms import error_copy
 from .records import SESSION_HEADER, TAG_HEADER, Addressed, AddressedReader, Decoder, session_header
 from .transactions import Out
+from .work import InstanceWork, PartitionWork
 
 # Headers that are written anew, and so are not handed on.
 _OWN_HEADERS = (SESSION_HEADER, TAG_HEADER)
@@ -24,26 +25,12 @@ _OWN_HEADERS = (SESSION_HEADER, TAG_HEADER)
 _ENVELOPE_BYTES = 64 * 2**10
 
 
-class KeyedPartition:
+class KeyedPartition(PartitionWork):
     """One partition whose messages get keys."""
 
     def __init__(self, keying: Keying) -> None:
         self._keying = keying
         self._pending: list[Out] = []
-
-    def held_from(self, rows: Mapping[bytes, bytes]) -> int | None:
-        """Nothing is held."""
-        return None
-
-    def hold_again(self, messages: Sequence[Any]) -> None:
-        """Nothing is held."""
-
-    def committed(self) -> bool:
-        """Nothing waits."""
-        return False
-
-    def restore(self, rows: Mapping[bytes, bytes], now_ns: int) -> None:
-        """There is no state."""
 
     def feed(self, messages: Sequence[Any], now_ns: int) -> int:
         """Give messages their keys. One without a session is left out, and counted."""
@@ -60,20 +47,11 @@ class KeyedPartition:
                     self._pending.append(error_copy(keying.errors_topic, message, error))
         return len(messages)
 
-    def advance(self, now_ns: int) -> None:
-        """Nothing depends on time."""
-
-    def resume(self, now_ns: int) -> None:
-        """Nothing depends on time."""
-
     def outs(self, position: int) -> list[Out]:
         """The keyed messages since the last call."""
         found = self._pending
         self._pending = []
         return found
-
-    def close(self) -> None:
-        """What is not written is read again by the next owner."""
 
     def _key(self, tag: str, record: Any, message: Any) -> None:
         value = message.value()
@@ -100,10 +78,8 @@ class KeyedPartition:
             )
 
 
-class Keying:
+class Keying(InstanceWork):
     """What the partitions of one instance share: how records are read."""
-
-    state_topic = None
 
     def __init__(self, bundle: Bundle, config: Config, clients: Clients) -> None:
         assert config.output_topic
@@ -127,16 +103,9 @@ class Keying:
         """The session keys of a record. Raises RecordError where it belongs to no session."""
         return self._events.read(tag.encode("utf-8", "surrogateescape"), record)[2]
 
-    def tick(self, now_ns: int) -> None:
-        """Nothing has to be done."""
-
     def stats(self) -> dict[str, float]:
         """Counters of all partitions."""
         return dict(self.counters)
-
-    def troubles(self) -> list[str]:
-        """Nothing can be wrong but what the loop reports."""
-        return []
 
     def _message_field(self, bundle: Bundle) -> str:
         return self._config.message_field or bundle.input_settings.message_field

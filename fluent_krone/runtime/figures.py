@@ -1,12 +1,15 @@
-"""What the parts of the service share: figures, and the switch that ends the process."""
+"""Figures that parts of a service count together, and the switch that ends the process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from ..core.engine import Engine
+from ..reading.records import RecordReader
 from ..timing import Histogram
 
 
@@ -20,6 +23,36 @@ class Figures:
 
     counters: Counter[str] = field(default_factory=Counter)
     timings: dict[str, Histogram] = field(default_factory=_timings)
+
+
+def engine_stats(
+    counters: Counter[str],
+    set_aside: Counter[str],
+    reader: RecordReader,
+    misses: int,
+    engines: Collection[Engine],
+    now_ns: int,
+) -> dict[str, float]:
+    """Figures of engines that share a reader and a cache: what they counted, and what they hold.
+
+    `misses` are the steps that were not in the cache.
+    """
+    settling: Counter[str] = Counter()
+    for engine in engines:
+        settling.update(engine.settling.stats())
+    lags = [max(now_ns - engine.watermark, 0) / 1e9 for engine in engines if engine.watermark]
+    return {
+        **counters,
+        **settling,
+        **{f"set_aside_{reason}": count for reason, count in set_aside.items()},
+        "keys_over_cap": reader.keys_over_cap,
+        "messages_cut": reader.messages_cut,
+        "sessions_over_cap": sum(engine.sessions.over_cap for engine in engines),
+        "sessions_open": sum(len(engine.sessions.open) for engine in engines),
+        "cache_hits": max(counters["events"] - misses, 0),
+        "cache_misses": misses,
+        "stream_lag": max(lags, default=0.0),
+    }
 
 
 _log = logging.getLogger(__name__)

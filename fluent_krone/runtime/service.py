@@ -29,7 +29,7 @@ from ..types import Alert
 from .activation import Activation
 from .chunk_keeper import ChunkKeeper
 from .committer import Committer
-from .figures import Figures, Halt
+from .figures import Figures, Halt, engine_stats
 from .intake import Intake
 from .judge import Judge
 from .kept import KeptSaved
@@ -288,22 +288,20 @@ class Service:
         engine = self._judge.engine
         found: dict[str, float] = {
             **self.counters,
-            **engine.counters,
-            **engine.settling.stats(),
+            **engine_stats(
+                engine.counters,
+                engine.set_aside,
+                engine.reader,
+                engine.tracker.misses,
+                [engine],
+                self._clock_ns(),
+            ),
             **self._explanations.stats(),
-            **{f"set_aside_{reason}": count for reason, count in engine.set_aside.items()},
-            "keys_over_cap": engine.reader.keys_over_cap,
-            "messages_cut": engine.reader.messages_cut,
-            "sessions_over_cap": engine.sessions.over_cap,
-            "sessions_open": len(engine.sessions.open),
-            "cache_hits": max(engine.counters["events"] - engine.tracker.misses, 0),
-            "cache_misses": engine.tracker.misses,
             "alerts_outgoing": len(self._outbox),
             "incidents_open": len(self._judge.incidents.open),
             "chunks_unacked": len(self._committer.unacked()),
             "chunk_unacked_age": self._committer.unacked_age_s(),
             "store_size": self._storage.size_bytes,
-            "stream_lag": self._stream_lag_s(engine.watermark),
         }
         for learning in (self._learning, self._refitting):
             if learning is not None:
@@ -359,11 +357,6 @@ class Service:
         self._learning = None
         learning.end()
         self._armed.set()
-
-    def _stream_lag_s(self, watermark: int) -> float:
-        if not watermark:
-            return 0.0
-        return max(self._clock_ns() - watermark, 0) / 1e9
 
     async def _tick(self) -> None:
         """End idle sessions while no record comes. Like feeding, it pauses with alerts or store."""

@@ -59,8 +59,8 @@ def test_seqs_seen_as_they_close_are_those_of_decompose(
         state, seen = tracker.start, []
         for key in keys:
             assert tracker.closed_by(state, key, seen) == tracker.closed_by(state, key, keys)
-            state = tracker.step(state, key, seen)
             seen.append(key)
+            state = tracker.step(state, key, seen)
         assert Counter([*closed, *tracker.closed_by_end(state, keys)]) == Counter(
             tree.decompose(keys)
         )

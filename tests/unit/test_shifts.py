@@ -24,6 +24,7 @@ from synthetic import make_limits as limits_of
 
 from fluent_krone.core.deploys.shifts import Shifts
 from fluent_krone.core.engine import Engine
+from fluent_krone.core.steps import StepJudge
 from fluent_krone.types import ChangeReport, Finding
 
 NOW = T0 + 1_000_000 * S
@@ -155,12 +156,22 @@ def test_a_snapshot_changes_nothing() -> None:
     assert story(saves=True) == story(saves=False)
 
 
+class Seen(StepJudge):
+    """Knows that training had each step so often."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    def seen(self, log_key: int) -> tuple[int, int]:
+        return self._times, self._times
+
+
 def test_a_step_can_be_missed_where_training_had_it_often_enough() -> None:
     """Normal sessions may be there once each, however often training had them."""
     kinds = [(0, 1, 2), (0, 1, 1, 2)]
-    often = Shifts(kinds, ["a", "b", "c"], 3, 1, seen=lambda log_key: 100)
+    often = Shifts(kinds, ["a", "b", "c"], 3, 1, Seen(100))
     assert often.expected((0, 2)) == {0, 1, 2}
-    seldom = Shifts(kinds, ["a", "b", "c"], 3, 1, seen=lambda log_key: 5)
+    seldom = Shifts(kinds, ["a", "b", "c"], 3, 1, Seen(5))
     assert seldom.expected((0, 2)) == set()
 
 

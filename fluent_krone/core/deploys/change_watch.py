@@ -37,9 +37,6 @@ class ChangeWatch:
         if parts.nested is not None:
             normal = parts.nested.normal
         steps = parts.steps
-        rows = None
-        if steps is not None:
-            rows = steps.rows
         unknown = parts.hierarchy.unknown
         self.changes = Changes(
             settle=limits.change_settle,
@@ -47,15 +44,11 @@ class ChangeWatch:
             forms=NewForms(pattern, parts.templates),
             levels=levels_of(reader),
             versions=Versions(limits.version_field),
-            replacing=Replacing(parts.templates, normal, rows),
+            replacing=Replacing(parts.templates, normal, steps.rows),
             names=parts.templates,
         )
         settle_ns = int(limits.change_settle * 1e9)
-        if steps is None:
-            self.shifts = Shifts(normal, parts.templates, unknown, settle_ns)
-        else:
-            seen = lambda log_key: steps.seen(log_key)[0]  # noqa: E731
-            self.shifts = Shifts(normal, parts.templates, unknown, settle_ns, seen, steps.rows)
+        self.shifts = Shifts(normal, parts.templates, unknown, settle_ns, steps)
         self.versions = self.changes.versions
         # What is saved, by its name in a snapshot.
         self._parts: Mapping[str, _Part] = {

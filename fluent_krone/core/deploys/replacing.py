@@ -91,14 +91,14 @@ class Replacing:
 
     `normal` are the log keys of normal sessions. A bundle holds only some of them: one for all that
     have the same steps in another order. So `rows` gives every three steps that training had in a
-    row, with `START` and `END`; without it, those of `normal` are taken.
+    row, with `START` and `END`; where it gives None, those of `normal` are taken.
     """
 
     def __init__(
         self,
         templates: Sequence[str],
         normal: Iterable[Sequence[int]],
-        rows: Callable[[], Iterable[Row]] | None = None,
+        rows: Callable[[], Iterable[Row] | None] = lambda: None,
     ) -> None:
         self._templates = templates
         self.wording = Wording(templates)
@@ -189,9 +189,9 @@ class Replacing:
         self._sessions = [
             frozenset(keys) for keys in itertools.islice(self._normal, _MOST_SESSIONS)
         ]
-        rows: Iterable[Row] = _rows_of(self._normal)
-        if self._rows_of_training is not None:
-            rows = self._rows_of_training()
+        rows = self._rows_of_training()
+        if rows is None:
+            rows = _rows_of(self._normal)
         for before, step, behind, times in rows:
             self._note_pair(before, step)
             self._note_pair(step, behind)

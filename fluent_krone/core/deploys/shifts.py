@@ -19,13 +19,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ...types import ChangeReport
 from ..cascade import Cascade
 from ..sessions import Session
-from ..steps import NEVER_NS, Row
+from ..steps import NEVER_NS, NO_WITNESSES, StepJudge
 
 # ("gone", step, -1) or ("order", step before, step): log keys.
 Item = tuple[str, int, int]
@@ -62,7 +62,7 @@ class Shifts:
 
     `normal` are the log keys of normal sessions; one may stand for all that have the same steps.
     `names` are the templates of log keys, and `unknown` is the log key of messages without one.
-    `seen` gives how often training had a log key, and `rows` all three steps that it had in a row.
+    `steps` tells how often training had a log key, and all three steps that it had in a row.
     `settle_ns` is how long to wait for all that belongs together; 0 looks for nothing.
     """
 
@@ -72,12 +72,10 @@ class Shifts:
         names: Sequence[str],
         unknown: int,
         settle_ns: int,
-        seen: Callable[[int], int] = lambda log_key: 0,
-        rows: Callable[[], Iterable[Row]] = tuple,
+        steps: StepJudge = NO_WITNESSES,
     ) -> None:
         self._normal = normal
-        self._seen = seen
-        self._rows = rows
+        self._steps = steps
         self._names = names
         # The tag of the last session that was counted.
         self._tag = b""
@@ -240,7 +238,7 @@ class Shifts:
         normal = list(self._normal)
         for keys in normal:
             pairs.update(itertools.pairwise(keys))
-        for before, step, behind, _ in self._rows():
+        for before, step, behind, _ in self._steps.rows() or ():
             pairs.add((before, step))
             pairs.add((step, behind))
         for keys in normal[:: 1 + len(normal) // _MOST_NORMAL]:
@@ -250,7 +248,7 @@ class Shifts:
             having.update(has)
             both.update((one, other) for one in has for other in has if one != other)
         for (one, other), count in both.items():
-            is_known = max(having[one], self._seen(one)) >= _ENOUGH_NORMAL
+            is_known = max(having[one], self._steps.seen(one)[0]) >= _ENOUGH_NORMAL
             if is_known and count >= _NEARLY_ALL * having[one]:
                 self._expects[one] = (*self._expects.get(one, ()), other)
 
