@@ -334,9 +334,7 @@ _BUDGET = "budget"
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__, "")
-    tables = [*TABLES, _BUDGET]
-    parser.add_argument("--only", nargs="+", choices=tables, default=tables, help="some tables")
+    parser = checkout.parser(__doc__, "", (*TABLES, _BUDGET))
     parser.add_argument("--seeds", nargs="+", type=int, default=[6, 7], help="default 6 7")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="go on with what is done there")
     flags = parser.parse_args()

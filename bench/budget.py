@@ -380,8 +380,7 @@ def judged_set(data: Path, name: str, seeds: Sequence[int], *, with_flat: bool) 
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__, "")
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="some sets")
+    parser = checkout.parser(__doc__, "", CASES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default 0 1 2")
     parser.add_argument("--no-flat", action="store_true", help="only with the tree")
     flags = parser.parse_args()

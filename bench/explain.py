@@ -235,7 +235,8 @@ def service(data: Path, rounds: int) -> dict[str, Any]:
 
     The server answers well, late, or not at all.
     """
-    frames, records = frames_of(data / "hdfs_raw" / "events.parquet")
+    events = checkout.hdfs_events(data / "hdfs_raw")
+    frames = frames_of(events)
     bundle = load_bundle("hdfs")
     tune_gc()
     behaviours: dict[str, Behaviour | None] = {
@@ -255,7 +256,7 @@ def service(data: Path, rounds: int) -> dict[str, Any]:
             base["seconds"] / row["seconds"] for base, row in zip(runs["nobody"], rows, strict=True)
         ]
         figures[name] = rows[-1] | {
-            "records_per_s": round(records / statistics.median(row["seconds"] for row in rows)),
+            "records_per_s": round(len(events) / statistics.median(row["seconds"] for row in rows)),
             "throughput_ratio": round(statistics.median(pairs), 3),
             "longest_wait_s": max(row["longest_wait_s"] for row in rows),
         }
@@ -330,21 +331,19 @@ def _note_when_made(service: Any, made: dict[str, float]) -> None:
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__, "")
-    parser.add_argument("--only", default="adjudication,sentences,service")
+    parser = checkout.parser(__doc__, "", ("adjudication", "sentences", "service"))
     parser.add_argument("--rounds", type=int, default=3)
     flags = parser.parse_args()
     if not flags.data.is_dir():
         sys.exit(f"bench: {flags.data} is absent")
-    only = flags.only.split(",")
     figures = {}
-    if "adjudication" in only:
+    if "adjudication" in flags.only:
         figures["adjudication"] = {
             name: adjudication(flags.data, name) for name in ("hdfs", "thunderbird")
         }
-    if "sentences" in only:
+    if "sentences" in flags.only:
         figures["sentences"] = sentences(flags.data)
-    if "service" in only:
+    if "service" in flags.only:
         figures["service"] = service(flags.data, flags.rounds)
     if flags.json:
         print(json.dumps(figures))

@@ -4,14 +4,13 @@ Every session is compared: those that caused an alert by the whole record, those
 their events. `serve` runs as a process and gets a real log over the Forward protocol, with one
 chunk in flight; `@type krone` runs in a real Fluentd, where there is a `fluentd` command.
 
-    python bench/faults.py [--data ../shared/data/hdfs_raw] [--only kills,full_disk,…]
+    python bench/faults.py [--data ../shared/data/hdfs_raw] [--only kills full_disk …]
                            [--kills 200] [--quick] [--json]
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import sys
 import time
@@ -21,9 +20,6 @@ from typing import Any
 import checkout
 from fault_kinds import living, network, plugin, process, store
 from fault_kinds.bench import Bench
-from fault_kinds.fluentd import FIELDS
-
-from fluent_krone.inputs import read_events
 
 # Every fault by the name that `--only` takes; each is a function of the bench.
 FAULTS: dict[str, Callable[[Bench], Any]] = {
@@ -67,9 +63,8 @@ async def run(
 def main() -> int:
     if sys.argv[1:2] == ["--poisoned"]:
         return plugin.poisoned(sys.argv[2:])
-    parser = checkout.parser(__doc__, "hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw", FAULTS)
     parser.add_argument("--bundle", default="hdfs")
-    parser.add_argument("--only", default=",".join(FAULTS), help="faults, comma-separated")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--events", type=int, help="no more of the log than this")
     parser.add_argument("--seed", type=int, default=0)
@@ -80,29 +75,24 @@ def main() -> int:
         "--quick", action="store_true", help="a minute's worth: few kills over a part of the log"
     )
     flags = parser.parse_args()
-    names = flags.only.split(",")
-    unknown = [name for name in names if name not in FAULTS]
-    if unknown:
-        parser.error(f"--only {unknown[0]!r}: the faults are {', '.join(FAULTS)}")
-    path = checkout.raw_hdfs(flags.data)
     if flags.quick:
         flags.events = flags.events or 10_000
         flags.kills = min(flags.kills, 5)
         flags.pause = 0.5
-    read = itertools.islice(read_events(path), flags.events)
-    events = [
-        (time_ns or 0, {name: record[name.encode()].decode() for name in FIELDS})
-        for time_ns, record in read
-    ]
     bench = Bench(
-        events, flags.bundle, chunk=_CHUNK, seed=flags.seed, kills=flags.kills, pause_s=flags.pause
+        checkout.hdfs_events(flags.data, flags.events),
+        flags.bundle,
+        chunk=_CHUNK,
+        seed=flags.seed,
+        kills=flags.kills,
+        pause_s=flags.pause,
     )
 
     def show(name: str, figures: Any) -> None:
         if not flags.json:
             print(name, json.dumps(figures), flush=True)
 
-    figures = asyncio.run(run(bench, names, show))
+    figures = asyncio.run(run(bench, flags.only, show))
     if flags.json:
         print(json.dumps(figures))
     return 0

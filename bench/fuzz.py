@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from machine import resident_bytes
 
 REPOSITORY = Path(__file__).parents[1]
 CORPUS = REPOSITORY / ".fuzz"
@@ -115,10 +116,6 @@ def counted(target: Callable[[bytes], None], runs: int) -> Callable[[bytes], Non
             )
 
     return run
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A real Kafka broker is started on loopback (`tests/kafka_broker.py` says where i
 Rates are measured in CPU time of the instances alone, so other load on the machine, the broker and
 the producer change them little. The exit code is 1 where a figure is not what it must be.
 
-    python bench/kafka.py [--data ../shared/data/hdfs_raw] [--only equal,kills,…] [--small] [--json]
+    python bench/kafka.py [--data ../shared/data/hdfs_raw] [--only equal kills …] [--small] [--json]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,31 +36,35 @@ from fluent_krone.detect.bundle import find_bundle, load_bundle
 _SMALL = (30_000, 6, 4, 20_000, 15.0)
 
 
+Stage = Callable[[Setting, Reference, argparse.Namespace], dict[str, Any]]
+STAGES: Mapping[str, Stage] = {
+    "replayed": lambda setting, whole, flags: stages.replayed(setting, whole),
+    "equal": lambda setting, whole, flags: stages.equal(setting, whole),
+    "rates": lambda setting, whole, flags: rates.rates(setting, whole),
+    "scaling": lambda setting, whole, flags: stages.scaling(setting),
+    "restore": lambda setting, whole, flags: stages.restore(setting, flags.sessions),
+    "troubles": lambda setting, whole, flags: troubles.troubles(setting, flags.away),
+    "kills": lambda setting, whole, flags: stages.kills(
+        setting, flags.kills, flags.moves, flags.seed
+    ),
+}
+
+
 def measured(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
     """The figures of all stages that are asked for."""
     figures: dict[str, Any] = {"key": stages.key_the_log(setting)}
     setting.show(f"key {figures['key']}")
     whole = Reference(setting.group_over(setting.keyed), setting.bundle, setting.keyed)
-    every: dict[str, Callable[[], dict[str, Any]]] = {
-        "replayed": lambda: stages.replayed(setting, whole),
-        "equal": lambda: stages.equal(setting, whole),
-        "rates": lambda: rates.rates(setting, whole),
-        "scaling": lambda: stages.scaling(setting),
-        "restore": lambda: stages.restore(setting, flags.sessions),
-        "troubles": lambda: troubles.troubles(setting, flags.away),
-        "kills": lambda: stages.kills(setting, flags.kills, flags.moves, flags.seed),
-    }
-    for name in flags.only.split(",") if flags.only else every:
+    for name in flags.only:
         began = time.monotonic()
-        figures[name] = every[name]()
+        figures[name] = STAGES[name](setting, whole, flags)
         setting.show(f"{name} {figures[name]} ({time.monotonic() - began:.0f} s)")
     return figures
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__, "hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw", STAGES)
     parser.add_argument("--bundle", default="hdfs")
-    parser.add_argument("--only", help="stages, comma-separated")
     parser.add_argument("--events", type=int, help="no more of the log than this")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--moves", type=int, default=30, help="instances that join or leave")

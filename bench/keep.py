@@ -3,7 +3,7 @@
 Every record of the log gets a number. A kept record is compared with the one that went in, and the
 records of each abnormal session are looked for one by one, in their order.
 
-    python bench/keep.py [--data ../shared/data/hdfs_raw] [--only fluentd,kills,…] [--kills 200]
+    python bench/keep.py [--data ../shared/data/hdfs_raw] [--only fluentd kills …] [--kills 200]
                          [--events N] [--pause 60] [--json]
 
 `fluentd` runs the log through a real Fluentd with a `<keep>` section; the others through `serve`.
@@ -15,33 +15,30 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import itertools
 import json
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import checkout
-from fault_kinds.fluentd import FIELDS, KRONE_CONF, line_of
+from fault_kinds.fluentd import KRONE_CONF, line_of
 from fault_kinds.kept import Event, Kept, Log, Rig, serving
 from fault_kinds.store import tiny_disk
 from fluentd_rig import FLUENTD, Fluentd, file_conf
+from loads import CHUNK_RECORDS
 from machine import resident_bytes
 from throughput import Collector, chunks_of
 
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import load_bundle
-from fluent_krone.inputs import read_events
 from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport.forward import Chunk
 
-# Records in a chunk where throughput is measured: about what Fluentd sends of a busy log.
-_LARGE_CHUNK = 5_000
 # What the records kept of hdfs_raw may be of all records.
 _SHARE_AIM = 0.15
 # What is left of the throughput with `<keep>`, and with annotation.
@@ -88,7 +85,7 @@ def fluentd(log: Log, flags: argparse.Namespace) -> dict[str, Any]:
 def _line(event: Event) -> str:
     """An event as a line of the file that in_tail reads, with its number before its message."""
     time_ns, record = event
-    fields = {name: str(record[name]) for name in FIELDS}
+    fields = {name: str(record[name]) for name in checkout.FIELDS}
     fields["message"] = f"{record['n']} {record['message']}"
     return line_of((time_ns, fields))
 
@@ -197,7 +194,7 @@ async def _send_all(rig: Rig, frames: Sequence[bytes], sent: list[int] | None = 
 
 async def throughput(log: Log, flags: argparse.Namespace) -> dict[str, Any]:
     """Records per second of processor time with and without, in turns; memory while it runs."""
-    chunks = [chunk for frame in log.frames(_LARGE_CHUNK) for chunk in chunks_of(frame)]
+    chunks = [chunk for frame in log.frames(CHUNK_RECORDS) for chunk in chunks_of(frame)]
     ways: dict[str, dict[str, Any]] = {
         "without": {},
         "keep": {"keep": True},
@@ -251,16 +248,9 @@ RUNS: Mapping[str, Callable[[Log, argparse.Namespace], Any]] = {
 }
 
 
-def _events(path: Path, count: int | None) -> Iterator[Event]:
-    for number, (time_ns, record) in enumerate(itertools.islice(read_events(path), count)):
-        fields = {name: record[name.encode()].decode() for name in FIELDS}
-        yield time_ns or 0, {**fields, "n": str(number)}
-
-
 def main() -> int:
-    parser = checkout.parser(__doc__, "hdfs_raw")
+    parser = checkout.parser(__doc__, "hdfs_raw", RUNS)
     parser.add_argument("--bundle", default="hdfs")
-    parser.add_argument("--only", default=",".join(RUNS), help="runs, comma-separated")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--events", type=int, help="no more of the log than this")
     parser.add_argument("--seed", type=int, default=0)
@@ -269,10 +259,13 @@ def main() -> int:
         "--pause", type=float, default=60.0, help="seconds that a disk is full or a receiver away"
     )
     flags = parser.parse_args()
-    path = checkout.raw_hdfs(flags.data)
-    log = Log(list(_events(path, flags.events)), load_bundle(flags.bundle), flags.bundle)
+    read = checkout.hdfs_events(flags.data, flags.events)
+    events: list[Event] = [
+        (time_ns, {**record, "n": str(number)}) for number, (time_ns, record) in enumerate(read)
+    ]
+    log = Log(events, load_bundle(flags.bundle), flags.bundle)
     figures = {}
-    for name in flags.only.split(","):
+    for name in flags.only:
         began = time.monotonic()
         outcome = RUNS[name](log, flags)
         if asyncio.iscoroutine(outcome):

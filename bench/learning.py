@@ -33,25 +33,25 @@ from machine import resident_bytes
 from shop.faults import FAULTS
 from shop.formats import VARIANTS, write
 from shop.traffic import Plan, simulate
+from throughput import Collector, chunks_of, frames_of
 
 from fluent_krone.commands.replay import replay
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
-from fluent_krone.inputs import read_events, read_labels
+from fluent_krone.inputs import read_labels
 from fluent_krone.learning.bundles import BundleFolder
 from fluent_krone.learning.learning import Learning
 from fluent_krone.learning.recorder import Recorder
 from fluent_krone.learning.spool import StreamSpool
 from fluent_krone.runtime.wiring import open_service
-from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
+from fluent_krone.transport.forward import Chunk
 from fluent_krone.types import Alert
 
 # Days between the two logs, so that no session of the second one follows one of the first.
 _LATER_DAYS = 30
 # Seconds that the learning may take.
 _LONGEST_S = 1_500
-# Records in a chunk, and chunks of the throughput's stream.
-_CHUNK = 5_000
+# Rounds of the throughput.
 _ROUNDS = 8
 # Bytes beyond what is ever recorded here, so that each chunk costs its write.
 _UNBOUNDED = 2**34
@@ -199,36 +199,13 @@ def learnt(flags: argparse.Namespace) -> dict[str, Any]:
         return figures
 
 
-class _Drop:
-    """A sink that takes every alert."""
-
-    async def deliver(self, alerts: Sequence[Alert]) -> None:
-        pass
-
-    async def deliver_packed(self, packed: Any) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
 def throughput(flags: argparse.Namespace) -> dict[str, Any]:
     """Records per CPU second of a service over a log, with and without the recording.
 
     CPU time, and not the clock, so that other work on the machine does not count.
     """
-    path = flags.data / "events.parquet"
-    names = ("id", "level", "component", "message")
-    events = []
-    for time_ns, record in read_events(path):
-        events.append((time_ns or 0, {name: record[name.encode()].decode() for name in names}))
-        if len(events) == flags.events:
-            break
-    frames = [
-        encode_events("app", events[at : at + _CHUNK], f"chunk-{at}")
-        for at in range(0, len(events), _CHUNK)
-    ]
-    chunks = [chunk for frame in frames for chunk in ForwardDecoder().feed(frame)]
+    events = checkout.hdfs_events(flags.data, flags.events)
+    chunks = [chunk for frame in frames_of(events) for chunk in chunks_of(frame)]
     rates: dict[str, list[float]] = {"off": [], "on": []}
     resident: dict[str, int] = {}
     for number in range(_ROUNDS):
@@ -264,7 +241,7 @@ def throughput(flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _collecting_s(chunks: Sequence[Any]) -> float:
+def _collecting_s(chunks: Sequence[Chunk]) -> float:
     """CPU seconds that it takes to collect these chunks for the first bundle."""
     took: list[float] = []
     for _ in range(_ROUNDS):
@@ -280,7 +257,7 @@ def _collecting_s(chunks: Sequence[Any]) -> float:
     return statistics.median(took)
 
 
-def _largest_spools(chunks: Sequence[Any]) -> dict[str, int]:
+def _largest_spools(chunks: Sequence[Chunk]) -> dict[str, int]:
     """The most bytes of each spool, with a limit that the chunks exceed."""
     sizes = {"recorded": 0, "collected": 0}
     with tempfile.TemporaryDirectory() as made:
@@ -300,7 +277,7 @@ def _largest_spools(chunks: Sequence[Any]) -> dict[str, int]:
     return sizes
 
 
-def _recording_s(chunks: Sequence[Any]) -> float:
+def _recording_s(chunks: Sequence[Chunk]) -> float:
     """CPU seconds that the recording of these chunks takes."""
     took: list[float] = []
     for _ in range(_ROUNDS):
@@ -314,15 +291,14 @@ def _recording_s(chunks: Sequence[Any]) -> float:
     return statistics.median(took)
 
 
-async def _fed(chunks: Sequence[Any], folder: Path, records: bool) -> float:
+async def _fed(chunks: Sequence[Chunk], folder: Path, records: bool) -> float:
     config = Config(bundle="hdfs", store=str(folder / "krone.db"))
-    service = open_service(load_bundle("hdfs"), _Drop(), config)
+    service = open_service(load_bundle("hdfs"), Collector(), config)
     if records:
         service._intake.recorder = Recorder(folder / "recorded", _UNBOUNDED, 86_400.0)
     await service.start()
     began = time.process_time()
     for chunk in chunks:
-        assert isinstance(chunk, Chunk)
         await service.take(chunk, lambda: None)
     await service.flush()
     took_s = time.process_time() - began

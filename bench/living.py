@@ -70,10 +70,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     """The flags; an unknown part, variant or seed ends the program before anything is fitted."""
-    parser = checkout.parser(__doc__)
-    parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help="(all)"
-    )
+    parser = checkout.parser(__doc__, parts=PARTS)
     parser.add_argument("--variants", type=variants_of, default=list(VARIANTS), help="letters")
     parser.add_argument("--seeds", type=seeds_of, default=[19], metavar="LIST", help="12-15,20")
     parser.add_argument("--train", type=int, default=3_000, help="normal sessions to fit to")

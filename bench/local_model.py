@@ -165,12 +165,11 @@ async def ask(flags: argparse.Namespace, asked: list[Case]) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__)
+    parser = checkout.parser(__doc__, parts=("cases", "injected"))
     parser.add_argument("--url", default="http://127.0.0.1:18080")
     parser.add_argument("--model", default="local")
     parser.add_argument("--protocol", choices=("messages", "openai"), default="messages")
     parser.add_argument("--cases", type=int, default=20)
-    parser.add_argument("--only", default="cases,injected")
     flags = parser.parse_args()
     figures: dict[str, Any] = {}
     if "cases" in flags.only:

@@ -263,8 +263,7 @@ def named_steps(data: Path, seed: int = 6, names: Sequence[str] = (*NAMED,)) -> 
 
 
 def main() -> int:
-    parser = checkout.parser(__doc__, "")
-    parser.add_argument("--only", nargs="+", choices=NAMED, default=list(NAMED), help="some sets")
+    parser = checkout.parser(__doc__, "", NAMED)
     parser.add_argument("--seed", type=int, default=6)
     flags = parser.parse_args()
     found = named_steps(flags.data, flags.seed, flags.only)

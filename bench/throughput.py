@@ -26,26 +26,22 @@ from typing import Any
 
 import checkout
 import loads
+from loads import CHUNK_RECORDS
 from machine import processor, resident_bytes
 from open_sessions import commits, resident_whole
 
 from fluent_krone.config import Config
 from fluent_krone.detect.bundle import Bundle, load_bundle
-from fluent_krone.inputs import read_events
 from fluent_krone.runtime.wiring import open_service, tune_gc
 from fluent_krone.transport import Inlet
 from fluent_krone.transport.forward import Chunk, ForwardDecoder, encode_events
 from fluent_krone.transport.server import ForwardServer, ServerSettings
 from fluent_krone.types import Alert, Packed
 
-# Records in a chunk: about what Fluentd sends of a busy log.
-CHUNK_RECORDS = 5_000
 # Chunks that the client sends before it waits for an ack, so that the server never waits for it.
 IN_FLIGHT = 8
 # Seconds between two records of an idle stream: longer than any commit, so none falls into another.
 IDLE_S = 0.02
-# What in_tail's parser would give.
-FIELDS = (b"id", b"level", b"component", b"message")
 
 
 class Baseline:
@@ -79,17 +75,10 @@ class Collector:
         pass
 
 
-def text_of(record: Any) -> dict[str, str]:
-    """The fields of a record of the log, as Fluentd would send them."""
-    return {name.decode(): record[name].decode() for name in FIELDS}
-
-
-def frames_of(path: Path) -> tuple[list[bytes], int]:
+def frames_of(events: Sequence[tuple[int, dict[str, str]]]) -> list[bytes]:
     """PackedForward frames of a log's records, as Fluentd would send them."""
-    events = [(time_ns or 0, text_of(record)) for time_ns, record in read_events(path)]
     cuts = range(0, len(events), CHUNK_RECORDS)
-    frames = [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts]
-    return frames, len(events)
+    return [encode_events("app.hdfs", events[i : i + CHUNK_RECORDS], f"chunk-{i}") for i in cuts]
 
 
 def chunks_of(frame: bytes) -> list[Chunk]:
@@ -355,17 +344,19 @@ def main() -> None:
         help="how alerts leave; latencies are always those of single alerts",
     )
     flags = parser.parse_args()
-    events = checkout.raw_hdfs(flags.data)
+    events = checkout.hdfs_events(flags.data)
     multiprocessing.set_start_method("fork")
     if flags.loads:
-        read = [(time_ns or 0, text_of(record)) for time_ns, record in read_events(events)]
-        hdfs = [record for _, record in read]
+        hdfs = [record for _, record in events]
         tune_gc()
-        times_ns = [time_ns for time_ns, _ in read]
+        times_ns = [time_ns for time_ns, _ in events]
         print(json.dumps(load_rates(hdfs, times_ns, flags.rounds, flags.scale)))
         return
     bundle = load_bundle("hdfs")
-    frames, records = frames_of(events)
+    frames = frames_of(events)
+    records = len(events)
+    # Not held meanwhile: the memory that is measured must not be that of the log.
+    del events
     tune_gc()
     result: dict[str, Any] = {"processor": processor(), "python": platform.python_version()}
     result |= throughput(frames, records, bundle, flags.rounds, flags.alerts)

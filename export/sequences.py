@@ -82,11 +82,14 @@ class _Recorder(StepJudge):
     """
 
     has_levels = True
-    watched: frozenset[int]
 
     def __init__(self, unknown: int) -> None:
-        self.watched = frozenset(range(unknown + 1))
+        self._watched = frozenset(range(unknown + 1))
         self._ranks: dict[int, list[int]] = {}
+
+    @property
+    def watched(self) -> frozenset[int]:
+        return self._watched
 
     def is_too_severe(self, log_key: int, rank: int) -> bool:
         return True

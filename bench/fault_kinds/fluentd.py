@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import checkout
 from fluentd_rig import ALERTS_CONF, tail_conf
-
-# What in_tail's parser gives, in the order of a line.
-FIELDS = ("id", "level", "component", "message")
 
 # Reads the log file line by line, with the fields that a real parser gives.
 _TAIL = tail_conf(
@@ -76,4 +74,4 @@ OUT_FORWARD_CONF = (
 def line_of(event: tuple[int, dict[str, str]]) -> str:
     """An event as a line of the file that in_tail reads."""
     time_ns, record = event
-    return f"{time_ns // 10**9} {' '.join(record[name] for name in FIELDS)}\n"
+    return f"{time_ns // 10**9} {' '.join(record[name] for name in checkout.FIELDS)}\n"

@@ -39,7 +39,7 @@ def figures(shared_data: Path) -> Callable[..., dict[str, Any]]:
             "--kills",
             "4",
         ]
-        data = ["--data", str(shared_data / "hdfs_raw"), "--only", ",".join(faults)]
+        data = ["--data", str(shared_data / "hdfs_raw"), "--only", *faults]
         done = subprocess.run([*bench, *data], capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
