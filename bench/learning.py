@@ -28,7 +28,7 @@ from typing import Any
 
 import checkout
 from fault_kinds.serving import COMMAND, ENVIRONMENT
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
+from fluentd_rig import FLUENTD, Fluentd, krone_conf, tail_conf
 from machine import resident_bytes
 from shop.faults import FAULTS
 from shop.formats import VARIANTS, write
@@ -59,10 +59,9 @@ _UNBOUNDED = 2**34
 _LEAST_RATIO = 0.9
 _LIMIT = 4 * 2**20
 
-_CONF = (
-    tail_conf(
-        "shop",
-        """
+_CONF = tail_conf(
+    "shop",
+    """
   <parse>
     @type json
     time_key time
@@ -71,25 +70,15 @@ _CONF = (
     keep_time_key true
   </parse>
 """,
-    )
-    + """
-<match shop>
-  @type krone
-  command {command}
-  bundle {bundle}
-  learn_sessions {{sessions}}
-  alerts session
-  on_shutdown judge
-  store {dir}/krone.db
-  <buffer tag>
+) + krone_conf(
+    "shop",
+    "  store {dir}/krone.db\n  learn_sessions {{sessions}}",
+    """
     @type file
     path {dir}/buffer
     flush_interval 0.2
     flush_at_shutdown true
-  </buffer>
-</match>
-"""
-    + ALERTS_CONF
+""",
 )
 
 

@@ -73,7 +73,7 @@ def _with_facets(leaf: hierarchy.TreeRow, row: dict[str, Any]) -> hierarchy.Tree
 
 
 def _without_data(texts: Sequence[str], made_of: str) -> list[str]:
-    """Of messages made of fields, the first one where that is a text: what else is there are data.
+    """Messages made of fields, cut to the first field where that is a text: the others are data.
 
     Messages whose first fields are the names of events stay as they are.
 

@@ -65,6 +65,30 @@ def file_conf(tag: str, name: str) -> str:
 
 ALERTS_CONF = file_conf("krone", "alerts")
 
+_KRONE_CONF = r"""
+<match TAG>
+  @type krone
+  command {command}
+  bundle {bundle}
+  alerts session
+  on_shutdown judge
+PARAMETERS
+  <buffer tag>
+BUFFER
+  </buffer>
+</match>
+"""
+
+
+def krone_conf(
+    tag: str,
+    parameters: str = "  store {dir}/krone.db",
+    buffer: str = "    flush_interval 0.2",
+) -> str:
+    """The `<match>` that judges all events of a tag, with an alert for each; alerts go to files."""
+    conf = _KRONE_CONF.replace("TAG", tag).replace("PARAMETERS", parameters)
+    return conf.replace("BUFFER", buffer) + ALERTS_CONF
+
 
 class Fluentd:
     """A running Fluentd. Its configuration `conf` may name {dir}, {bundle}, {command} and {port}.

@@ -30,11 +30,7 @@ def change_fields(report: ChangeReport) -> dict[str, Any]:
         "detector": "change",
         "score": None,
         "threshold": None,
-        "explanation": in_words(report),
-        "explained_by": "evidence",
-        "evidence": {"extra": {}, "missing": {}, "repeated": {}, "unseen": texts, "nearest": []},
-        "seq": {"level": "status", "start": 0, "end": 0, "event": 0, "templates": texts},
-        "steps": {"rows": [], "session": [], "first": 0, "nearest": [], "alike": []},
+        **_without_session(in_words(report), texts),
         "change": {
             "id": report.name,
             "state": report.state,
@@ -47,6 +43,23 @@ def change_fields(report: ChangeReport) -> dict[str, Any]:
             "gone": list(report.gone[:_MOST_LISTED]),
             "order": [list(pair) for pair in report.order[:_MOST_LISTED]],
         },
+    }
+
+
+def _without_session(words: str, templates: list[str]) -> dict[str, Any]:
+    """What an alert about no session has in the fields about its session: these templates alone."""
+    return {
+        "explanation": words,
+        "explained_by": "evidence",
+        "evidence": {
+            "extra": {},
+            "missing": {},
+            "repeated": {},
+            "unseen": templates,
+            "nearest": [],
+        },
+        "seq": {"level": "status", "start": 0, "end": 0, "event": 0, "templates": templates},
+        "steps": {"rows": [], "session": [], "first": 0, "nearest": [], "alike": []},
     }
 
 
@@ -213,11 +226,7 @@ def flow_fields(
         "detector": "flow",
         "score": deviation.score,
         "threshold": deviation.threshold,
-        "explanation": deviation.words,
-        "explained_by": "evidence",
-        "evidence": {"extra": {}, "missing": {}, "repeated": {}, "unseen": [], "nearest": []},
-        "seq": {"level": "status", "start": 0, "end": 0, "event": 0, "templates": []},
-        "steps": {"rows": [], "session": [], "first": 0, "nearest": [], "alike": []},
+        **_without_session(deviation.words, []),
         "flow": {
             "direction": deviation.direction,
             "from": start,

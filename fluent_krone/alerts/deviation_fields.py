@@ -245,7 +245,7 @@ class DeviationFields:
             # A session that hangs looks like one that only waits: this holds for its like alone.
             parts += map(self._id, steps)
         elif one.direction != "starts_late":
-            # Where a session was cut says it all: what it lacks then follows.
+            # Where a session was cut says it all: what it lacks follows from that.
             parts += [*map(self._id, missing), _THEN]
         if one.direction == "out_of_place":
             parts.append(self._before(one.instead_of))

@@ -6,9 +6,9 @@ which direction*. They come from the session beside the nearest normal one (`Com
 
 1. Each stretch without a counterpart on the other side is one difference. Events that only the
    session has are `extra`, or `unseen` where training never had the step, or `repeated` where they
-   are the step or the round before them once more, or the begin of a round that comes a third time
-   in a session that goes on. Steps that only the normal session has are `missing`. Where both have
-   a stretch of their own, the one came `instead` of the other.
+   are the step or the round before them once more, or the beginning of a round that comes a third
+   time in a session that goes on. Steps that only the normal session has are `missing`. Where both
+   have a stretch of their own, the one came `instead` of the other.
 2. A stretch that is extra at one place and missing at another one is `out_of_place`: one
    difference. As two, a mark on a harmless change of order would also hold for the missing step.
 3. What no difference describes (nothing to compare with, a session too long to be aligned, more
@@ -41,13 +41,13 @@ Direction = Literal[
 ]
 
 # Differences of one session that are listed. A session with more is unlike any normal one, and a
-# longer list would tell nobody more.
+# longer list would say nothing more.
 MOST_DIFFERENCES = 12
 # Share of the words of a step in which a variant of it may differ.
 _VARIES = 0.3
 # Directions of steps that may have changed their place only.
 _MOVES = ("out_of_place", "extra", "missing", "beside_new")
-# Missing steps at the begin or the end of a session from which on it counts as cut.
+# From this many missing steps at its beginning or end on, a session counts as cut.
 _CUT = 2
 # Steps of a round that is recognised when it has begun once more.
 _LONGEST_ROUND = 50
@@ -100,7 +100,7 @@ def differences_of(compared: Comparison, had_pair: HadPair | None = None) -> lis
         found = material or found
         material = [one for one in found if not _is_usual_omission(compared, one, had_pair)]
         found = material or found
-    # Another provider or host than in the nearest normal session: by the way as well.
+    # Another provider or host than in the nearest normal session says little as well.
     material = [one for one in found if not _is_variant(compared, one)]
     found = material or found
     found.sort(key=lambda one: (abs(one.event - compared.event), one.event))
@@ -174,7 +174,7 @@ def _differences(compared: Comparison, stretch: _Stretch) -> Iterator[Difference
 
 
 def _new_lines(compared: Comparison, extra: Sequence[int]) -> Iterator[Difference]:
-    """New lines and what stands beside them, each step for itself, wherever that is.
+    """New lines and the steps beside them, each step as one difference, wherever it stands.
 
     They came in place of what is missing there.
     """
@@ -187,7 +187,7 @@ def _new_lines(compared: Comparison, extra: Sequence[int]) -> Iterator[Differenc
 
 
 def _cut(compared: Comparison, stretch: _Stretch) -> Difference:
-    """A session that lacks its begin or its end: what counts is where it was cut."""
+    """A session that lacks its beginning or its end: what counts is where it was cut."""
     event = len(compared.session) - 1
     direction: Direction = "ends_early"
     if stretch.is_first:

@@ -39,8 +39,8 @@ from .severity import SEVERITIES
 # Open incidents at the same time, each a few kilobytes. An alert beyond them is sent by itself: it
 # is reported more often than it needs to be, but it is not lost.
 MOST_OPEN = 1_000
-# Stream time after the begin of an incident within which other deviations of its entity belong to
-# it. Later ones are news, even while the incident lasts.
+# Stream time after the beginning of an incident within which other deviations of its entity belong
+# to it. Later ones are news, even while the incident lasts.
 _BURST_NS = 60 * 10**9
 # An incident that grows is reported again at this many times the executions reported last, …
 _GROWTH = 10

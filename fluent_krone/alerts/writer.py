@@ -15,7 +15,7 @@ from .comparison import Comparison, longest_run
 _HEAD = 0.55
 # Characters of a word that is left out rather than cut. A longer one would leave too little.
 _WORD = 24
-# Steps that a sentence lists by the way, and their characters together: nobody reads more.
+# Steps that a sentence lists in passing, and their characters in all: nobody reads more.
 _MOST_LISTED = 3
 _LONGEST_LIST = 280
 # Characters of the step that a sentence is about, and of the steps around it. Longer ones lose
@@ -125,7 +125,7 @@ class Writer:
         last = compared.session[-1]
         if compared.order is not None:
             usual = compared.order.follows(last, compared.nearest[place]).usual
-            # A step that mostly repeats itself does not do so for ever.
+            # A step that mostly repeats itself does not do so forever.
             if usual >= 0 and usual != last:
                 return self.quoted(compared.filled(usual), _MAX_STEP)
         return self.normal(place)

@@ -162,7 +162,7 @@ class Engine:
         clock = self.time.idle_until(now_ns)
         self.time.flow.idle(clock, now_ns)
         if clock is not None and self.in_order is not None:
-            self.in_order.advance(clock, findings)
+            self.in_order.release(clock, findings)
         self.collect(clock or 0, findings)
         return findings
 

@@ -13,8 +13,8 @@ from .hierarchy import Hierarchy
 from .novelties import Novelties
 from .sessions import ALERTED, SILENCED, Session
 
-# Deviations of one session that are reported. One that has more goes wrong altogether, and each
-# further alert would say the same.
+# Deviations of one session that are reported. A session that has more goes wrong as a whole, and
+# further alerts would say nothing new.
 _MOST_DEVIATIONS = 5
 # How a session's notes begin about a step that came too early. No signature begins like that.
 _BEHIND = "behind "

@@ -2,11 +2,11 @@
 
 1. The state of a session says after how long without an event there is something to do
    (`State.waits_ns`). That moment changes with each event.
-2. Even to note it with each event would cost too much. `Session.due` is a moment that is never
+2. Even noting it with each event would cost too much. `Session.due` is a moment that is never
    later: an event may make it earlier, and it is made later when the session is looked at.
-3. To keep an order of all of them would cost more than to judge the events. So a session has one
-   moment in a heap, `Session.alarm`, which is never later either: most events touch no heap. When
-   its moment comes, the session is looked at, and put back with its `due` of then.
+3. Keeping all of them in order would cost more than judging the events. So a session has one
+   moment in a heap, `Session.alarm`, which is never later than `due`: most events touch no heap.
+   When its alarm is reached, the session is looked at, and put back with its `due` of that time.
 4. What is found is a function of the stream alone. A session is looked at before its next event is
    taken and before it ends, whether or not it was collected in between; so the finding says that
    the limit was exceeded, and not by how much.
@@ -92,7 +92,7 @@ class Hanging:
         told = self._make.deviations(session, odd, "early", due)
         if told:
             findings += told
-            # Without a store nobody takes them.
+            # Without a store, nothing empties the list.
             del self._sessions.touched[:-_MOST_TOUCHED]
             self._sessions.touched.append(session)
 

@@ -54,7 +54,7 @@ class Judging:
 
         `rank` is that of the record, where it is known.
         """
-        # Each event of a session with several levels asks, so that this way is the short one.
+        # First the most frequent case: every event of a session with several levels comes here.
         if session.level == SEVERAL_LEVELS and rank and session.saved.levels is not None:
             session.saved.levels.append(rank)
         elif session.level:

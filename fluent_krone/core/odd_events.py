@@ -116,7 +116,7 @@ class OddEvents:
         return too_severe
 
     def _has_odd_value(self, log_key: int, text: bytes) -> bool:
-        """The same for messages without a remembered shape."""
+        """Whether any value of a message deviates whose shape is not remembered."""
         spans = self._slots.spans(log_key, text, remember=False)
         for slot, fine in self._places[log_key]:
             if slot < len(spans):
@@ -269,7 +269,7 @@ class OddEvents:
             others.append(self._steps.value(keys, self._slots.values(keys[-1], text)))
             if self._has_levels:
                 others.append(self._steps.severity(keys, self.levels.rank(record)))
-        # A number that is odd by itself is told, and not that it does not go with another one.
+        # A number that is odd by itself is reported as such, not as one that does not fit another.
         if rare & COMPARED and keys[-1] in self._compared and not any(others):
             values = self._slots.values(keys[-1], text)
             others.append(self._steps.proportion(keys, gap_ns, values))

@@ -4,7 +4,7 @@ Why every step is O(1), and why it changes no verdict *when* ended sessions are 
 
 1. Stream time never goes back, and all sessions have the same idle timeout. So the order of last
    events is the order of deadlines, and `open` is kept in it: an event moves its session to the
-   end. To note the events and to move each session once for a chunk costs more.
+   end. It would cost more to note the events and to move each session once for a chunk.
 2. The sessions that stream time has ended are therefore the first ones. A session that ends by its
    age is found in the same way, in the order of starts (`_by_age`).
 3. An event whose session has ended, but was not collected yet, starts a new instance all the same,

@@ -245,7 +245,7 @@ class KeptRows:
         return found
 
     def forget_before(self, ref: int) -> list[Row]:
-        """Records before this reference are needed by nobody."""
+        """Records before this reference are no longer needed."""
         gone = [number for number, largest in self._left.items() if largest < ref]
         for number in gone:
             del self._left[number]

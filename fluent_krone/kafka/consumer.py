@@ -240,7 +240,7 @@ class ConsumerLoop:
             partition.is_paused = False
 
     def _look_for_brokers(self) -> None:
-        """While no broker answers, ask now and then; time that passes so is nobody's silence."""
+        """Ask again and again while no broker answers; that time does not count as silence."""
         if self._probe is None and self._is_cut_off:
             self._probe = self._pool.submit(self._ask)
         elif self._probe is not None and self._probe.done():

@@ -150,7 +150,7 @@ class MessageSpool:
         del self._batches[:at]
 
     def close(self) -> None:
-        """Delete it all."""
+        """Delete all that is held."""
         self._spool.close()
         os.close(self._lock)
         shutil.rmtree(self._folder, ignore_errors=True)

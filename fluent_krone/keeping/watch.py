@@ -1,4 +1,4 @@
-"""A look at each record as it is read: is it kept whatever its session is, and what was read in it.
+"""Looks at each record as it is read: whether it is kept in any case, and what was read in it.
 
 `RecordWatch` stands in the place of the engine's reader, and gives what that gives. It is put there
 only when something is to be looked for: a call for each record costs a tenth of what a record

@@ -106,7 +106,7 @@ class ForwardServer:
         self._acceptor: asyncio.Task[None] | None = None
         self._warn = RateLimitedLog(_log)
         self._order = OrderWatch()
-        # Hosts and their troubles that repeat for ever, which are logged once.
+        # Hosts and their troubles that repeat endlessly, which are logged once.
         self._told: set[tuple[str, str]] = set()
         if self._settings.ssl_context is not None:
             # A client that only sends never reads session tickets. The kernel then turns its close
@@ -152,7 +152,7 @@ class ForwardServer:
             Path(self._settings.path).unlink(missing_ok=True)
 
     async def _accept(self, inlet: BurstInlet, listener: socket.socket) -> None:
-        """Accept clients for ever.
+        """Accept clients until cancelled.
 
         asyncio's own server is of no use here: with TLS it reports a connection only after the
         handshake, which is too late to limit their number.
@@ -410,7 +410,7 @@ class ForwardServer:
         return True
 
     def _too_large(self, connection: Connection, error: str) -> None:
-        """Report a frame that is too large, once per host: its sender repeats it for ever."""
+        """Report a frame that is too large, once per host: its sender repeats it endlessly."""
         if self._is_first(connection, "too large"):
             self._protocol_error("bad_frame", connection.peer, error)
         else:

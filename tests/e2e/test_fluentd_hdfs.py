@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fluentd_rig import ALERTS_CONF, COMMAND, FLUENTD, REPOSITORY, Fluentd
+from fluentd_rig import COMMAND, FLUENTD, REPOSITORY, Fluentd, krone_conf, tail_conf
 
 EVENTS = REPOSITORY.parent / "shared" / "data" / "hdfs_raw" / "events.parquet"
 BUNDLE = REPOSITORY / "models" / "hdfs"
@@ -25,38 +25,26 @@ pytestmark = [
     pytest.mark.skipif(not (BUNDLE / "manifest.json").exists(), reason="models/hdfs is not built"),
 ]
 
-CONF = (
+CONF = tail_conf(
+    "hdfs",
     r"""
-<source>
-  @type tail
-  path {dir}/app.log
-  pos_file {dir}/app.pos
-  read_from_head true
-  tag hdfs
   <parse>
     @type regexp
     expression /^(?<time>\d{{6}} \d{{6}}) (?<pid>\d+) (?<level>[A-Z]+) (?<component>[^ ]+): (?<message>.*)$/
     time_format %y%m%d %H%M%S
     utc true
   </parse>
-</source>
-
-<match hdfs.**>
-  @type krone
-  command {command}
-  bundle {bundle}
-  on_shutdown judge
-  alerts session
-  <buffer tag>
+""",
+) + krone_conf(
+    "hdfs",
+    "",
+    """
     @type file
     path {dir}/buffer
     chunk_limit_size 1m
     flush_interval 1
     flush_at_shutdown true
-  </buffer>
-</match>
-"""
-    + ALERTS_CONF
+""",
 )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
+from fluentd_rig import FLUENTD, Fluentd, krone_conf, tail_conf
 
 from fluent_krone.cli import main
 
@@ -17,10 +17,9 @@ pytestmark = [
     pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH"),
 ]
 
-_CONF = (
-    tail_conf(
-        "shop",
-        """
+_CONF = tail_conf(
+    "shop",
+    """
   multiline_flush_interval 1s
   <parse>
     @type multiline
@@ -28,22 +27,7 @@ _CONF = (
     format1 /^(?<message>.*)/
   </parse>
 """,
-    )
-    + """
-<match shop>
-  @type krone
-  command {command}
-  bundle {bundle}
-  alerts session
-  on_shutdown judge
-  store {dir}/krone.db
-  <buffer tag>
-    flush_interval 0.2
-  </buffer>
-</match>
-"""
-    + ALERTS_CONF
-)
+) + krone_conf("shop")
 _STEPS = (
     ("Orders accept", "INFO", "accepted {}"),
     ("Stock reserve", "INFO", "reserved stock for {}"),

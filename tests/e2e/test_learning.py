@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fluentd_rig import ALERTS_CONF, FLUENTD, Fluentd, tail_conf
+from fluentd_rig import FLUENTD, Fluentd, krone_conf, tail_conf
 
 from fluent_krone.learning.bundles import BundleFolder
 
@@ -20,33 +20,16 @@ pytestmark = [
     pytest.mark.skipif(FLUENTD is None, reason="no `fluentd` command on PATH"),
 ]
 
-_CONF = (
-    tail_conf(
-        "shop",
-        """
+_CONF = tail_conf(
+    "shop",
+    """
   <parse>
     @type json
     time_key time
     time_type unixtime
   </parse>
 """,
-    )
-    + """
-<match shop>
-  @type krone
-  command {command}
-  bundle {bundle}
-  learn 5m
-  alerts session
-  on_shutdown judge
-  store {dir}/krone.db
-  <buffer tag>
-    flush_interval 0.2
-  </buffer>
-</match>
-"""
-    + ALERTS_CONF
-)
+) + krone_conf("shop", "  store {dir}/krone.db\n  learn 5m")
 _NORMAL = (
     ("order {} placed", "payment of {} captured", "order {} packed", "order {} sent"),
     ("order {} placed", "payment of {} captured", "order {} sent"),

@@ -33,7 +33,8 @@ Item = tuple[str, int, int]
 # Sessions that must have the same, and the share of all sessions since the first of them.
 _ENOUGH = 20
 _LEAST_SHARE = 0.05
-# Sessions that alert because they lack a step; nobody wants to read more of them.
+# Sessions that alert only because they lack a step. More such alerts would tell nothing new: it is
+# then reported that the step is gone.
 _ENOUGH_ALERTED = 5
 # They must come within this much stream time, in ns.
 _WITHIN_NS = 3600 * 10**9

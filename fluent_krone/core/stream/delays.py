@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Pauses that are remembered. When there are more, the two oldest become one that lasts from the
-# begin of the first to the end of the second: sessions then seem to have waited for less.
+# beginning of the first to the end of the second: sessions then seem to have waited for less.
 _MOST = 100
 # How long records may be on their way, in ns: while none comes, time counts as silence only after
 # this long. Fluentd hands over a chunk of a file buffer once a minute unless told otherwise.

@@ -40,8 +40,8 @@ class InOrder:
         self._lateness_ns = lateness_ns
         self._held: list[_Held] = []
         self._arrivals = 0
-        # The clock at which the last event was taken; it never goes back.
-        self._clock = 0
+        # The stream time at which the last event was taken; it never goes back.
+        self.clock = 0
 
     def feed(
         self, tag: bytes, events: Iterable[tuple[int | None, Any]], now_ns: int
@@ -71,13 +71,15 @@ class InOrder:
             ref = engine.sessions.ref
             held = (believed, self._arrivals, keys, tag, log_key, text, excerpt, ref)
             heapq.heappush(self._held, held)
-            self._release(time.clock, findings)
+            self.release(time.clock, findings)
         time.fed_at = now_ns
         return findings
 
-    def advance(self, clock: int, findings: list[Finding]) -> None:
-        """Time goes on while no record comes."""
-        self._release(clock, findings)
+    def release(self, clock: int, findings: list[Finding]) -> None:
+        """Take the events that are due when the stream's clock shows `clock`."""
+        due = self._engine.time.clock_at
+        while self._held and due(self._held[0][0] + self._lateness_ns) <= clock:
+            self._take(findings)
 
     def finish(self, findings: list[Finding]) -> None:
         """The input ends: take all that is held."""
@@ -86,11 +88,11 @@ class InOrder:
 
     def save(self) -> dict[str, Any]:
         """What a snapshot holds of it."""
-        return {"held": sorted(self._held), "held_clock": self._clock}
+        return {"held": sorted(self._held), "held_clock": self.clock}
 
     def load(self, saved: Mapping[str, Any], log_keys: Sequence[int]) -> None:
         """Go on from a snapshot; `log_keys` are ours by those of the snapshot."""
-        self._clock = saved.get("held_clock", 0)
+        self.clock = saved.get("held_clock", 0)
         for time_ns, number, keys, tag, log_key, text, said, ref in saved.get("held", ()):
             self._arrivals = max(self._arrivals, number)
             own_keys = [tuple(key) for key in keys]
@@ -98,26 +100,16 @@ class InOrder:
             held = (time_ns, number, own_keys, tag, log_keys[log_key], text, excerpt, ref)
             heapq.heappush(self._held, held)
 
-    def _release(self, clock: int, findings: list[Finding]) -> None:
-        due = self._engine.time.clock_at
-        while self._held and due(self._held[0][0] + self._lateness_ns) <= clock:
-            self._take(findings)
-
     def _take(self, findings: list[Finding]) -> None:
         time_ns, _, keys, tag, log_key, text, excerpt, ref = heapq.heappop(self._held)
         engine = self._engine
-        self._clock = max(self._clock, engine.time.clock_at(time_ns + self._lateness_ns))
-        engine.collect(self._clock, findings)
+        self.clock = max(self.clock, engine.time.clock_at(time_ns + self._lateness_ns))
+        engine.collect(self.clock, findings)
         with engine.sessions.referring(ref):
             for key in keys:
                 engine.counters["events"] += 1
                 event = (tag, time_ns, log_key, text)
-                engine.single.take(key, event, excerpt, self._clock, findings)
-
-    @property
-    def clock(self) -> int:
-        """The stream time at which the last event was taken."""
-        return self._clock
+                engine.single.take(key, event, excerpt, self.clock, findings)
 
     def refs(self) -> Iterator[int]:
         """References of the records that are held."""

@@ -1,4 +1,4 @@
-"""By what all times of a stream differ from their arrival, where that is always the same.
+"""By how much all times of a stream differ from their arrival, if they always differ by the same.
 
 Local times without an offset do, and those of a clock that is wrong. Records that only come late
 do not: those of a backlog come ever closer to the wall clock, and a pause is over at some time.
