@@ -174,7 +174,7 @@ class Tracker:
     def step(self, state: State, key: int, keys: Sequence[int]) -> State:
         """The state after one more event, `key`.
 
-        `keys` are the session's log keys up to this one; those behind it are ignored.
+        `keys` are the session's log keys up to and including this one; those behind it are ignored.
         """
         return state.next.get(key) or self.work_out(state, key, keys)
 

@@ -88,8 +88,8 @@ def test_a_tiny_cache_gives_the_states_of_a_large_one(
     for keys in sessions:  # interleaved with others, one step of each
         state, other = tiny.start, tiny.start
         for at, key in enumerate(keys):
-            state = tiny.step(state, key, keys[:at])
-            other = tiny.step(other, keys[-1], [keys[-1]] * at)
+            state = tiny.step(state, key, keys[: at + 1])
+            other = tiny.step(other, keys[-1], [keys[-1]] * (at + 1))
         assert values(state) == values(large.replay(keys))
 
 
