@@ -60,7 +60,7 @@ class Bench:
             serve = Serve(Path(made), self.bundle_name, receiver.port, *flags)
             if folder is not None:
                 serve.store = folder / "krone.db"
-                serve._flags[serve._flags.index("--store") + 1] = str(serve.store)
+                serve.set_flag("--store", str(serve.store))
             client = Client(serve)
             await serve.start()
             try:

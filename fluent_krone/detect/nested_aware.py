@@ -194,11 +194,11 @@ def counts_of(
     normal: Sequence[Sequence[int]],
     columns: Iterable[Feature],
     costs: Sequence[float],
-    number_costs: Sequence[float] = (),
+    number_costs: Sequence[float],
     *,
-    proving: bool = False,
-    needs: Needs | None = None,
-    loops: Loops | None = None,
+    proving: bool,
+    needs: Needs | None,
+    loops: Loops | None,
 ) -> Counts:
     """The witness of the counts of normal sessions; costs are one a column, and one more.
 

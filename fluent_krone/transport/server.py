@@ -93,9 +93,9 @@ class ForwardServer:
     scanner. Only the handshake has a time limit.
     """
 
-    def __init__(self, settings: ServerSettings | None = None) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.stats = ServerStats()
-        self._settings = settings or ServerSettings()
+        self._settings = settings
         # Not the plain host name: Fluentd on the same host would take the equal name for a loop.
         self._hostname = f"fluent-krone.{socket.gethostname()}"
         self._connections = Connections(self._settings.max_pending_bytes)

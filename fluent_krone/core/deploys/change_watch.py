@@ -45,7 +45,6 @@ class ChangeWatch:
             levels=levels_of(reader),
             versions=Versions(limits.version_field),
             replacing=Replacing(parts.templates, normal, steps.rows),
-            names=parts.templates,
         )
         settle_ns = int(limits.change_settle * 1e9)
         self.shifts = Shifts(normal, parts.templates, unknown, settle_ns, steps)

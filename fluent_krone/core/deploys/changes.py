@@ -76,7 +76,6 @@ class Changes:
         levels: LevelReader,
         versions: Versions,
         replacing: Replacing,
-        names: Sequence[str],
     ) -> None:
         self.versions = versions
         # Sessions that have begun.
@@ -95,7 +94,7 @@ class Changes:
         self._forms = forms
         self._levels = levels
         self._steps: dict[int, NewStep] = {}
-        self._places = Places(self._steps, forms, replacing, names, unknown, self._settle_ns)
+        self._places = Places(self._steps, forms, replacing, unknown, self._settle_ns)
         self._open = OpenChanges(self._steps, forms, self._places, versions, self._settle_ns)
         self._spreading = Spreading(
             self._steps, self._open, versions, self._settle_ns, self._places
@@ -261,9 +260,10 @@ class Changes:
                 step = self._steps[number] = NewStep(number, 0, 0)
             step.accepted = True
             step.state = "added"
-            if old in self._places.names:
+            replacing = self._places.replacing
+            if old in replacing.templates:
                 step.state = "renamed"
-                step.log_keys = self._places.replacing.siblings(self._places.names.index(old))
+                step.log_keys = replacing.siblings(replacing.templates.index(old))
         self._touch()
 
     @property

@@ -187,7 +187,7 @@ class OpenChanges:
                 log_key = step.log_keys[0]
             replaces = None
             if log_key >= 0:
-                replaces = self._places.names[log_key]
+                replaces = self._places.replacing.templates[log_key]
             text = self._forms.text(step.number)
             templates.append(NewTemplate(template_id(text), text, replaces))
             if step.first is not None:

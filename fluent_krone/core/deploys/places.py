@@ -27,8 +27,8 @@ _MOST_RUNS = 2_000
 class Places:
     """Notes the places of the new steps in `steps`, which it shares with `Changes`.
 
-    `names` are the bundle's templates, in the order of log keys; `unknown` is the log key behind
-    them, and new steps have those behind that one.
+    `unknown` is the log key behind those of the bundle's templates, and new steps have those behind
+    that one.
     """
 
     def __init__(
@@ -36,12 +36,10 @@ class Places:
         steps: dict[int, NewStep],
         forms: NewForms,
         replacing: Replacing,
-        names: Sequence[str],
         unknown: int,
         settle_ns: int,
     ) -> None:
         self.replacing = replacing
-        self.names = names
         self._steps = steps
         self._forms = forms
         self._unknown = unknown
@@ -89,9 +87,9 @@ class Places:
         if len(step.log_keys) == 1 or not message:
             return step.log_keys[0]
         text = message.decode("utf-8", "replace")
-        places = range(len(step.log_keys))
-        nearest = max(places, key=lambda i: (shared_words(text, self.names[step.log_keys[i]]), -i))
-        return step.log_keys[nearest]
+        # Of several that are as near, the first.
+        templates = self.replacing.templates
+        return max(step.log_keys, key=lambda log_key: shared_words(text, templates[log_key]))
 
     def meanings(self) -> Mapping[int, int]:
         """What the waiting steps of changes stand for, where it is known by now."""

@@ -89,9 +89,10 @@ _Lacks = Callable[[int], float | None]
 class Replacing:
     """Finds what new steps stand for.
 
-    `normal` are the log keys of normal sessions. A bundle holds only some of them: one for all that
-    have the same steps in another order. So `rows` gives every three steps that training had in a
-    row, with `START` and `END`; where it gives None, those of `normal` are taken.
+    `templates` are the bundle's, in the order of log keys, and `normal` the log keys of normal
+    sessions. A bundle holds only some of these: one for all that have the same steps in another
+    order. So `rows` gives every three steps that training had in a row, with `START` and `END`;
+    where it gives None, those of `normal` are taken.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Replacing:
         normal: Iterable[Sequence[int]],
         rows: Callable[[], Iterable[Row] | None] = lambda: None,
     ) -> None:
-        self._templates = templates
+        self.templates = templates
         self.wording = Wording(templates)
         self._normal = normal
         self._rows_of_training = rows
@@ -164,7 +165,7 @@ class Replacing:
         contexts = _contexts(number, runs, {})
         scores, _ = self._scores(contexts)
         found = [
-            (shared_words(text, self._templates[log_key]), scores[log_key], log_key)
+            (shared_words(text, self.templates[log_key]), scores[log_key], log_key)
             for log_key in self._expected(contexts, scores)
         ]
         alike, _, log_key = max(found, default=(0.0, 0.0, ADDED))
@@ -253,7 +254,7 @@ class Replacing:
                 return None
         ranked = []
         for log_key, score in scores.items():
-            words = _WORDS * shared_words(text, self._templates[log_key])
+            words = _WORDS * shared_words(text, self.templates[log_key])
             around = _AROUND * self._alike(log_key, contexts)
             ranked.append((score / total + words + around, -log_key))
         best, log_key = max(ranked)
@@ -330,7 +331,7 @@ class Replacing:
             found[log_key] = fit
         # Lines of training that matched no template are steps without one, and so are both ends
         # of a session: nothing stands for those.
-        known = range(len(self._templates))
+        known = range(len(self.templates))
         return {log_key: fit for log_key, fit in found.items() if log_key in known}
 
 
