@@ -81,7 +81,7 @@ _SAID = 0.05
 _FOREIGN = re.compile(r"[^\W\d_\x00-\xbf]")
 # What stands behind the header; and a logger at its end: in brackets, perhaps with the number of
 # the line, as Kafka writes it, or behind a bar and before the thread, as ActiveMQ does.
-_MESSAGE = "(?<message>(?s:.*))"
+MESSAGE = "(?<message>(?s:.*))"
 _LOGGER = r"[A-Za-z_][\w$-]*(?:\.[\w$-]+)+"
 _IN_BRACKETS = rf"\((?={_LOGGER}(?::\d+)?\)\s*\Z)"
 _BEHIND_BAR = rf"\| (?={_LOGGER} \| [^|]+\Z)"
@@ -287,7 +287,7 @@ def _known(line: str, at: int, chain: list[_Element], used: set[str]) -> str | N
 
 
 def _text(
-    chain: _Chain, *, is_keyed: bool = False, message: str = _MESSAGE, is_whole: bool = False
+    chain: _Chain, *, is_keyed: bool = False, message: str = MESSAGE, is_whole: bool = False
 ) -> str:
     """The regular expression; unless the header must be whole, what follows the time is optional.
 
@@ -369,7 +369,7 @@ def _line_format(
 
     None where its time can't be read or its logger takes too many values.
     """
-    message = _MESSAGE
+    message = MESSAGE
     if _have_logger_behind(chain, lines):
         message = _UP_TO_IT
     pattern = compiled(_text(chain, message=message))

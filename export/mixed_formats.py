@@ -18,9 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fluent_krone.inputs.kinds import json_object
+from fluent_krone.reading.field_names import OWN_MESSAGE_NAMES
+from fluent_krone.reading.json_lines import read_json_line
 from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
 
-from .guess import MIN_SHARE, LineFormat, guess_line_format, heads_of
+from .guess import MESSAGE, MIN_SHARE, LineFormat, guess_line_format, heads_of
 from .header_forms import OF_TIME
 from .header_shapes import CLOCK, LEVEL_WORDS, MONTH, STRUCTURED_DATA
 from .header_times import ZONE_IS_NEXT, compiled, moments, stamps
@@ -40,7 +42,7 @@ _NEARLY_ALL = 0.95
 _ISO = rf"(?<time>\d{{4}}-\d\d-\d\dT{CLOCK}\S*)"
 _SYSLOGS = (
     *(
-        rf"(?:<\d{{1,3}}>)?{stamp} (?<host>\S+) (?<program>[^\s\[\]:]+)(?:\[\d+\])?: "
+        rf"(?:<\d{{1,3}}>)?{stamp} (?<host>\S+) (?<program>[^\s\[\]:{{\"]+)(?:\[\d+\])?: "
         for stamp in (rf"{MONTH} [ \d]\d {CLOCK}", _ISO)
     ),
     # RFC 5424
@@ -136,6 +138,7 @@ def guess_formats(
             little |= {"component"}
         if inner := _behind_syslog(lines, one, session_pattern):
             return inner
+        alone = _before_json(heads, one, session_pattern, written_ns) or alone
         if read >= _WHOLLY * len(heads) and not wholly.groupindex.keys() <= little:
             return alone
     several = _several(lines, session_pattern, written_ns, are_texts)
@@ -203,6 +206,43 @@ def _behind_syslog(
     if left > 0:
         inner.append(replace(outer, share=left))
     return Formats(tuple(inner))
+
+
+def _before_json(
+    heads: Sequence[str],
+    one: LineFormat,
+    session_pattern: str | None,
+    written_ns: int | None,
+) -> Formats | None:
+    """The formats of lines with records in JSON behind a header, and of the others; None where
+    hardly any line has a record there that has a message itself.
+
+    What a record says of its level, its time and its component counts more than the header, which
+    is guessed from lines with the message in the place of the record.
+    """
+    records = []
+    plain = []
+    for line in heads:
+        before, brace, rest = line.partition("{")
+        record = json_object(brace + rest) if before.strip() else None
+        read = read_json_line((brace + rest).encode(errors="replace"))
+        texts = [text for name in OWN_MESSAGE_NAMES if (text := (record or {}).get(name))]
+        if read and texts:
+            records.append(read)
+            plain.append(f"{before}{texts[0]}")
+    if len(records) < max(_MANY_INNER * len(heads), 1):
+        return None
+    header = guess_line_format(plain, session_pattern, written_ns)
+    if header is None or not header.whole.endswith(MESSAGE):
+        return None
+    text = header.whole.removesuffix(MESSAGE) + _JSON
+    has_component = header.has_component or any("component" in record for record in records)
+    of_json = replace(header, line_format=text, whole=text, has_component=has_component)
+    if sum("time" in record for record in records) >= MIN_SHARE * len(records):
+        untimed = _TIME_GROUP.sub("(?:", text)
+        of_json = replace(of_json, line_format=untimed, whole=untimed, time_format=None)
+    found, _ = _with_shares([of_json, one], heads)
+    return Formats(tuple(found)) if found and found[0].whole == of_json.whole else None
 
 
 def _with_usual_time(one: LineFormat, heads: Sequence[str]) -> LineFormat:

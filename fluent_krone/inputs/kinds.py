@@ -84,7 +84,8 @@ _FLUENTD_STDOUT = re.compile(
 _BARE_NAME = r"(?=\S*[\d/-])[A-Za-z][\w./-]* +"
 _SHOWN = re.compile(
     rf"(?P<tag>\[[\w./-]+\] +|[\w./-]+ +\| +|{_BARE_NAME}(?:[A-Za-z][\w./-]* +)?|)"
-    rf"(?:(?P<time>{ISO_TIME}) +)?(?P<rest>(?:{_BARE_NAME})?)(?P<json>\{{.*\}})\s*\Z"
+    rf"(?:(?P<time>{ISO_TIME}|\d{{10}}(?=\t))[ \t]+)?(?P<rest>(?:{_BARE_NAME})?)"
+    r"(?P<json>\{.*\})\s*\Z"
 )
 # `time:…⇥host:…⇥req:…`, labelled values (LTSV).
 _LABELLED = re.compile(r"[A-Za-z_][\w.-]*:[^\t]*(?:\t[A-Za-z_][\w.-]*:[^\t]*){2,}\Z")

@@ -124,7 +124,11 @@ class LineFormat:
         record = read_json_line(groups.pop(JSON.encode(), b""))
         if record is None:
             return None
-        groups.update(as_fields(record))
+        fields = as_fields(record)
+        if b"time" in fields:
+            groups.pop(b"date", None)
+            groups.pop(b"time_zone", None)
+        groups.update(fields)
         return groups
 
     def time(self, groups: dict[bytes, Any]) -> int | None:
@@ -134,9 +138,11 @@ class LineFormat:
         """
         if not self.has_time:
             return None
-        if self.is_json:
-            return self._times.read(groups.get(b"time", b""))
-        return self._times.read(b" ".join([groups[n] for n in self._of_time if n in groups]))
+        parts = [groups[name] for name in self._of_time if name in groups]
+        if len(parts) == 1:
+            # That of a record in JSON may be a number.
+            return self._times.read(parts[0])
+        return self._times.read(b" ".join(parts))
 
 
 class LineFormats:

@@ -7,6 +7,7 @@ each record of CMTrace. A table behind words was text, and in ausearch's output 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,66 @@ def test_a_damaged_object_is_shown(rows: list[str], damaged: str, tmp_path: Path
     path.write_text(whole * 3 + broken + whole)
     assert [record.get(b"message") for _, record in read_events(path)] == [b"a"] * 3 + [None, b"a"]
     assert [text.rstrip() for text in unreadable(path)] == [damaged]
+
+
+RECORD = '{{"level": "{level}", "logger": "acme.Shop", "message": "{text}"}}'
+TIMED = '{{"ts": {ms}, "level": "{level}", "logger": "acme.Shop", "message": "{text}"}}'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        # Fluentd's out_file with `output_tag false`, and with `output_time false`
+        "{iso}\t" + RECORD,
+        "shop.orders\t" + TIMED,
+        # Heroku
+        "{iso} app[web.1]: " + RECORD,
+        "{iso} {upper} " + RECORD,
+        "{iso}|shop.orders|" + RECORD,
+        "[{iso}] [{upper}] [main] " + RECORD,
+        "{iso} app[web.1]: " + TIMED,
+        "{day} {clock} {upper} " + RECORD,
+    ],
+)
+def test_records_in_json_behind_any_header(form: str, tmp_path: Path) -> None:
+    """Was wrong: the record was the message as it stands, so that its level was lost, and its time
+    and its logger where only the record has them."""
+    times = [T0_NS // 10**6 + 1000 * n for n in range(60)]
+    moments = [datetime.fromtimestamp(ms / 1000, UTC) for ms in times]
+    texts = [("order {} paid", "cannot open valve {}")[n % 2].format(n) for n in range(60)]
+    path = tmp_path / "a.log"
+    found = read(
+        path,
+        "".join(
+            form.format(
+                iso=f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z",
+                day=f"{moment:%d/%m/%Y}",
+                clock=f"{moment:%H:%M:%S}.{ms % 1000:03d}",
+                upper=LEVELS[n % 2],
+                level=LEVELS[n % 2].lower(),
+                text=texts[n],
+                ms=ms,
+            )
+            + "\n"
+            for n, (ms, moment) in enumerate(zip(times, moments, strict=True))
+        ),
+    )
+    assert [time_ns for time_ns, _, _ in found] == [ms * 10**6 for ms in times]
+    assert [text for _, text, _ in found] == [f"acme.Shop: {text}" for text in texts]
+    assert [rank for _, _, rank in found] == [(INFO, ERROR)[n % 2] for n in range(60)]
+
+
+def test_text_behind_the_same_header_is_read_as_before(tmp_path: Path) -> None:
+    lines = [
+        f"2024-10-15T13:00:{n:02d}.123Z app[web.1]: "
+        + ("started" if n % 2 else RECORD.format(level="info", text=f"order {n} paid"))
+        for n in range(60)
+    ]
+    found = read(tmp_path / "a.log", "".join(f"{line}\n" for line in lines))
+    assert [text for _, text, _ in found[:2]] == ["acme.Shop: order 0 paid", "app: started"]
+
+
+@pytest.mark.parametrize("record", ['{"port": 80}', '{"a": [1, 2]}'])
+def test_data_behind_a_header_is_the_message(record: str, tmp_path: Path) -> None:
+    found = read(tmp_path / "a.log", f"2024-10-15T13:00:00.123Z INFO {record}\n" * 60)
+    assert found[0][1] == record
