@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter, is_path, path_steps
-from fluent_krone.reading.field_names import COMPONENT_NAMES, spelled
+from fluent_krone.reading.field_names import COMPONENT_NAMES, SERVICE_NAMES, spelled
 
 from .event_names import MOST_OF_SHORT
 from .nested_fields import last_name, plain_fields
@@ -52,13 +52,24 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
     for beside, name in _OF_SHORT_NAMES:
         if names.keys() >= {*beside}:
             sure = (*sure, spelled(name))
-    for spelling in (*sure, *_NAMES_OF_MUCH):
+    for spelling in (*sure, *_NAMES_OF_MUCH, *SERVICE_NAMES):
         found = written.get(spelling)
         is_sure = spelling in sure
-        if found and (is_sure or not is_path(found)) and _holds(found, sample, is_sure):
+        if found is None:
+            continue
+        if spelling in SERVICE_NAMES:
+            fits = _holds(found, sample, True) and _are_several(found, sample)
+        else:
+            fits = (is_sure or not is_path(found)) and _holds(found, sample, is_sure)
+        if fits:
             say(f"component field, guessed: {found}")
             return found
     return None
+
+
+def _are_several(name: str, sample: list[dict[bytes, Any]]) -> bool:
+    """Whether records have different values in a field."""
+    return len(set(map(field_getter(name), sample))) > 1
 
 
 def _holds(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:

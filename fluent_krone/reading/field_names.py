@@ -38,6 +38,11 @@ COMPONENT_NAMES = (
     *("module", "subsystem", "syslogidentifier", "modul", "modulo", "komponente", "composant"),
     *("componente", "コンポーネント", "组件", "模块", "модуль", "компонент"),
 )
+# … and of the service or the program, which are the component of records that have none of these.
+SERVICE_NAMES = (
+    *("service", "servicename", "svc", "svcname", "app", "appname", "application"),
+    "applicationname",
+)
 
 
 def spelled(name: str) -> str:

@@ -69,6 +69,32 @@ def test_a_component_by_its_name(name: str, value: Any, accessor: str, tmp_path:
     assert reader.read(b"", record)[0].decode() == f"{component}: {text_of(0)}"
 
 
+@pytest.mark.parametrize(
+    ("beside", "accessor"),
+    [
+        (lambda name: {"service": name}, "service"),
+        (lambda name: {"service.name": name}, "service.name"),
+        (lambda name: {"service": {"name": name}}, "$.service.name"),
+        (lambda name: {"svc": {"name": name}}, "$.svc.name"),
+        (lambda name: {"appName": name}, "appName"),
+        (lambda name: {"resource": {"service.name": name}}, "$.resource['service.name']"),
+        (lambda name: {"service": "shop", "logger": name}, "logger"),
+    ],
+)
+def test_records_without_a_logger_have_their_service(
+    beside: Callable[[str], dict[str, Any]], accessor: str, tmp_path: Path
+) -> None:
+    """Was wrong: where several services write to one log, no record had a component."""
+    names = ("orders", "pay")
+    path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), **beside(names[n % 2])})
+    assert settings_of(path, []).component_field == accessor
+
+
+def test_a_service_that_is_always_the_same_is_no_component(tmp_path: Path) -> None:
+    path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), "service": "orders"})
+    assert settings_of(path, []).component_field is None
+
+
 def test_the_name_of_a_python_logger_is_before_its_module(tmp_path: Path) -> None:
     """Was wrong: the module was taken, which is the name of a file, and `views` in all of them."""
     path = put(
