@@ -131,9 +131,15 @@ def _is_marked_level(columns: Sequence[Column]) -> bool:
     all say how a step ended, as Success and Error, are of the message, and single letters may be
     those of drives and gates.
     """
-    if len(columns) != 1 or len(columns[0].levels) < _SEVERAL:
+    if len(columns) != 1 or not columns[0].levels:
         return False
     level = columns[0]
+    if len(level.levels) < _SEVERAL:
+        # Hardly anything happened: all lines have the same one.
+        return (
+            level.pattern.startswith(forms.IN_BRACKETS)
+            and {word.lower().encode() for word in level.levels} <= LEVELS
+        )
     if all(len(word) == 1 for word in level.levels) and not _are_levels(level.levels):
         return False
     if all(map(OUTCOME.match, level.levels)):

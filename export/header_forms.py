@@ -41,9 +41,10 @@ LEVEL_PAIR = (
     rf"\[?(?:{shapes.LEVEL_NAMES}|pri|priority)=[\"']?(?<level>{WORDS}{_STEP}|[0-7])[\"']?"
     r"(?:(?=[\s,|;])|\])"
 )
+IN_BRACKETS = rf"\[{{1,2}} *(?<level>{WORDS}) *\]{{1,2}}"
 LEVELS = (
     LETTER_OF_DATE,
-    rf"\[{{1,2}} *(?<level>{WORDS}) *\]{{1,2}}",
+    IN_BRACKETS,
     rf"\( *(?<level>{WORDS}) *\)",
     rf"< *(?<level>{WORDS}) *>",
     rf"(?:{shapes.OPENING}|\{{) *(?<level>{WORDS}) *(?:{shapes.CLOSING}|\}})",

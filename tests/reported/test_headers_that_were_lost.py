@@ -239,3 +239,18 @@ def test_the_usual_order_of_day_and_month_is_that_of_the_sign(
     lines = [form.format("05", "03", n=n, m="started pump") for n in range(24)]
     day, month = (5, 3) if is_day_first else (3, 5)
     assert times_of(lines)[0] == datetime(2024, month, day, 13, 5, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("head", ["[INFO] ", "[info]  ", "[Warn]: ", "[[DEBUG]] ", "[ERROR] - "])
+def test_a_level_in_brackets_is_a_header_although_all_lines_have_the_same(head: str) -> None:
+    """Was wrong: as long as nothing happened, no line had a level, as in logs of CoreDNS."""
+    guess = guess_line_format([head + text for text in islice(cycle(USUAL["m"]), 60)])
+    assert guess is not None
+    assert guess.example["level"] in head
+    assert guess.example["message"] == USUAL["m"][0]
+
+
+@pytest.mark.parametrize("head", ["[Default] ", "[Success] ", "[I] ", "INFO: ", "info "])
+def test_another_word_that_all_lines_begin_with_is_no_level(head: str) -> None:
+    guess = guess_line_format([head + text for text in islice(cycle(USUAL["m"]), 60)])
+    assert guess is None
