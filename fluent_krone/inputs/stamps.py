@@ -247,11 +247,13 @@ class Stamps:
         """The moment of the file's first stamp."""
         for year in range(self._latest.year, self._latest.year - _YEARS_BACK, -1):
             moment = _moment(year, stamp)
-            if moment is not None and moment <= self._latest:
+            if moment is None or moment > self._latest:
+                continue
+            last, days_ahead, has_its_days = self._last_behind(moment)
+            if has_its_days:
                 break
         else:
             return None
-        last, days_ahead = self._last_behind(moment)
         if last.year == moment.year or last <= self._latest:
             return moment
         too_far = last.year - self._latest.year
@@ -262,24 +264,27 @@ class Stamps:
             return moment
         return _moment(moment.year - too_far, stamp) or moment
 
-    def _last_behind(self, first: datetime) -> tuple[datetime, int]:
-        """The moment of the file's last stamp, if its first one is of this moment, and how many
-        days of stamps then lie after the file's own date.
+    def _last_behind(self, first: datetime) -> tuple[datetime, int, bool]:
+        """The moment of the file's last stamp, if its first one is of this moment; how many days of
+        stamps then lie after the file's own date; and whether its years have all of its days, of
+        which a leap day is not in each.
 
         Further lines of one day are not looked at.
         """
         moment = first
         days_ahead = set()
+        has_its_days = True
         day, place = "", slice(1)
         for line in self._again():
             if line[place] == day:
                 continue
             if found := _stamp_without_year(line):
                 day, place = found["day"], slice(*found.span("day"))
-                moment = _next(self._stamp(found), moment) or moment
+                before, moment = moment, _next(self._stamp(found), moment) or moment
+                has_its_days &= abs(moment - before) <= _HALF
                 if moment > self._latest:
                     days_ahead.add(moment.date())
-        return moment, len(days_ahead)
+        return moment, len(days_ahead), has_its_days
 
 
 def _next(stamp: str, before: datetime) -> datetime | None:

@@ -112,3 +112,19 @@ def test_a_panic_of_go_goes_on_from_the_line_before() -> None:
         with pytest.raises(RecordError) as caught:
             reader.read(b"a", {b"message": line.encode()})
         assert caught.value.reason == "continuation"
+
+
+def test_a_leap_day_tells_the_year(tmp_path: Path) -> None:
+    """Was wrong: where the file was written in another year, the lines before the leap day were of
+    that year, and time went back by two years at it."""
+    days = ("Feb 27", "Feb 28", "Feb 29", "Mar  1")
+    text = "".join(f"{day} 13:00:00 node7 app[5]: started\n" for day in days)
+    path = tmp_path / "syslog"
+    path.write_text(text)
+    written = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
+    os.utime(path, (written, written))
+    found = [time_ns for time_ns, _ in read_events(path)]
+    assert found == [
+        int(datetime(2024, month, day, 13, tzinfo=UTC).timestamp()) * 10**9
+        for month, day in ((2, 27), (2, 28), (2, 29), (3, 1))
+    ]
