@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import itertools
 import json
 import sys
@@ -30,6 +31,8 @@ from . import running
 from .parser import Commands
 from .replay_keep import Holder, KeepWriter, WhatIf
 
+# How far ahead of the clock the times of a file may be, in seconds: a century.
+_ANY_TIME_S = 100 * 365 * 86_400.0
 # Records fed at a time: few enough that progress is shown often, enough that this costs nothing.
 _SLICE = 10_000
 # Records and events of a file from which on a misfit is worth a warning. A file is all there is, so
@@ -178,7 +181,8 @@ def replay(
 
     `holder` sees the records as well.
     """
-    engine = bundle.engine(config)
+    # A file may have local times that are ahead of the clock, and nobody waits for its sessions.
+    engine = bundle.engine(dataclasses.replace(config, max_future=_ANY_TIME_S))
     maker = AlertMaker(bundle, config)
     incidents = Incidents(config.incident_quiet, each=True)
     outcome = Outcome()

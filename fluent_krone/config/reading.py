@@ -129,7 +129,8 @@ class Sessions:
     max_future: float = parameter(
         DURATION,
         3600.0,
-        "An event time that is further ahead of the clock than this is not believed.",
+        "An event time that is further ahead of the clock than this is not believed. `replay` "
+        "believes it, since a file may have local times.",
     )
     # A log may pause for a month. A single line dated 2099 must not end every session.
     max_leap: float = parameter(

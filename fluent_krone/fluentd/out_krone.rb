@@ -85,7 +85,7 @@ module Fluent::Plugin
     config_param :max_sessions, :string, default: nil
     desc 'What makes a session age: `stream` means event times, `wall` means arrival times. One of: stream, wall. (default stream)'
     config_param :idle_clock, :string, default: nil
-    desc 'An event time that is further ahead of the clock than this is not believed. (default 1h)'
+    desc 'An event time that is further ahead of the clock than this is not believed. `replay` believes it, since a file may have local times. (default 1h)'
     config_param :max_future, :string, default: nil
     desc 'A single event time that is this far ahead of the events before it is not believed. (default 30d)'
     config_param :max_leap, :string, default: nil

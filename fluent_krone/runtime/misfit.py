@@ -123,7 +123,7 @@ class Misfit:
         """
         offset_s = self._engine.time_offset_s
         if offset_s is not None and (offset_s > 0 or self._is_late(offset_s)):
-            return _offset(offset_s)
+            return _offset(offset_s, live=self._live)
         counts = self._counts()
         counts.subtract(self._before)
         reader = self._engine.reader
@@ -185,26 +185,29 @@ class Misfit:
         return counts
 
 
-def _offset(offset_s: int) -> str:
-    """Times that all differ from the clock by the same: local ones, read as UTC."""
-    side = "ahead of"
+def _offset(offset_s: int, *, live: bool) -> str:
+    """Times that all differ from the clock by the same: local ones, read as UTC.
+
+    Of a file, these are its last ones, which are believed in any case.
+    """
+    side, times, until = "ahead of", "all event times are", ""
     if offset_s < 0:
         side = "behind"
+    if not live:
+        times = "the last event times are"
+    elif offset_s > 0:
+        until = "until then sessions end by arrival"
     if abs(offset_s) > _MOST_OFFSET_S:
-        until = ""
-        if offset_s > 0:
-            until = "; until then sessions end by arrival"
-        return (
-            f"all event times are {abs(offset_s) / 86400:.1f} days {side} the clock: check the "
-            f"clock of the source, and time_field and time_format{until}"
+        words = (
+            f"{times} {abs(offset_s) / 86400:.1f} days {side} the clock: check the clock of the "
+            "source, and time_field and time_format"
         )
-    until = "until then alerts show times that are behind"
-    if offset_s > 0:
-        until = "until then sessions end by arrival, and alerts show times that are ahead"
+        return f"{words}; {until}" if until else words
+    shown = f"alerts show times that are {side.removesuffix(' of')}"
     return (
-        f"all event times are {abs(offset_s) / 3600:g} h {side} the clock, as local times without "
-        f"an offset are; name their zone with timezone, for example timezone {_EXAMPLES[side]}; "
-        f"{until}"
+        f"{times} {abs(offset_s) / 3600:g} h {side} the clock, as local times without an offset "
+        f"are; name their zone with timezone, for example timezone {_EXAMPLES[side]}; "
+        + (f"{until}, and {shown}" if until else f"until then {shown}")
     )
 
 

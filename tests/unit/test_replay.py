@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,16 @@ from fluent_krone.types import Alert
 BAD = (OPEN, OPENED, GOING, STUCK)
 
 
-def write_log(path: Path, rides: Sequence[tuple[str, Sequence[int]]]) -> Path:
+def write_log(
+    path: Path, rides: Sequence[tuple[str, Sequence[int]]], start: int = 1_700_000_000
+) -> Path:
     """Rides one after the other, a line a second."""
     at = 0
     with path.open("w") as file:
         for name, keys in rides:
             for key in keys:
                 print(
-                    json.dumps(
-                        {"time": 1_700_000_000 + at, "ride": name, "message": MESSAGES[key]}
-                    ),
+                    json.dumps({"time": start + at, "ride": name, "message": MESSAGES[key]}),
                     file=file,
                 )
                 at += 1
@@ -58,6 +60,26 @@ def test_a_replay_judges_all_sessions_at_the_end(outcome: tuple[Outcome, list[Al
     assert [alert.record["kind"] for alert in alerts] == ["unseen_template", "sequence", "sequence"]
     assert alerts[1].record["tag"] == "app"
     assert result.instances.total() == 5
+
+
+@pytest.mark.parametrize("ahead_s", [8 * 3600, 1000 * 86_400])
+def test_a_file_whose_times_are_ahead_of_the_clock_is_judged_by_them(
+    ahead_s: int, lift: Bundle, tmp_path: Path
+) -> None:
+    """Was wrong: local times of the last hours were all taken for now, so that each step of each
+    session came too soon."""
+    start = int(time.time()) + ahead_s
+    good = [(f"good{n}", NORMAL[1]) for n in range(5)]
+    path = write_log(tmp_path / "log.jsonl", [*good, ("bad", BAD)], start)
+    alerts: list[Alert] = []
+    result = replay(lift, Config(), path, on_alert=alerts.append)
+    begun = {alert.record["started_at"] for alert in alerts if alert.record["session"] == ["bad"]}
+    first = datetime.fromtimestamp(start + 5 * len(NORMAL[1]), UTC)
+    assert {key[0] for key in result.flagged} == {b"bad"}
+    assert f"{first:%Y-%m-%dT%H:%M:%S}.000Z" in begun
+    assert result.trouble is not None
+    assert "ahead of the clock" in result.trouble
+    assert "by arrival" not in result.trouble
 
 
 def test_figures_without_labels(outcome: tuple[Outcome, list[Alert]], lift: Bundle) -> None:
