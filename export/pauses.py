@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from fluent_krone.detect.measures import as_time
-from fluent_krone.reading.records import SessionKey
+from fluent_krone.reading.records import SessionKey, key_text
 
 _NS = 1_000_000_000
 
@@ -59,6 +59,10 @@ _DEPTH = 0.1
 # does that began in its first half: later ones may not have come back yet. Where more do, such a
 # pause is a part of the sessions.
 _COME_BACK = 0.3
+# A key that is in use during this share of the log, and that never pauses for more than the second
+# share of it, is not one execution; and how many such keys are named.
+_WHOLE_LOG, _NEVER_AWAY = 0.9, 0.1
+_NAMED = 3
 # What a timeout may be where it lies between two groups: they may be seconds apart.
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, *_LADDER)
 
@@ -95,12 +99,12 @@ class Pauses:
         """
         if not self._longest:
             return None
-        log_s = (max(self._last.values()) - min(self._first.values())) / _NS
-        lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
-        if log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2:
+        log_s = self._log_s()
+        if self._live_long():
             timeout, why = self._by_groups() or self._of_most()
             return timeout, f"session keys occur during the whole log, and {why}"
-        longest = sorted(pause / _NS for pause in self._longest.values())
+        ends = self._longest.keys() - self.endless()
+        longest = sorted(self._longest[key] / _NS for key in ends)
         for strays in _STRAYS:
             rung = next((rung for rung in _LADDER if _suits(rung, longest, strays)), _LADDER[-1])
             if rung <= _A_DAY:
@@ -115,6 +119,47 @@ class Pauses:
         if share == 1:
             return rung, "no session pauses longer"
         return rung, f"{share:.1%} of the sessions never pause longer"
+
+    def endless(self) -> set[SessionKey]:
+        """Keys that are in use during the whole log, as the name or the process id of a server is.
+
+        None where pauses part the executions of each key, as those of a worker.
+        """
+        log_ns = self._log_s() * _NS
+        if log_ns <= 2 * _LADDER[0] * _NS or (self._live_long() and self._by_groups()):
+            return set()
+        return {
+            key
+            for key, pause in self._longest.items()
+            if self._last[key] - self._first[key] >= _WHOLE_LOG * log_ns
+            and pause <= _NEVER_AWAY * log_ns
+        }
+
+    def endless_words(self) -> str | None:
+        """What is to be said of keys that do not end; None where there are none."""
+        keys = sorted(map(key_text, self.endless()))
+        if not keys:
+            return None
+        named = ", ".join(map(repr, keys[:_NAMED]))
+        more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+        return (
+            f"these values of the session key are in use during the whole log, as the names or "
+            f"the process ids of servers are: {named}{more}; each makes one session that does not "
+            "end; choose a session key that tells executions apart, or end such sessions with "
+            "--max-age"
+        )
+
+    def _log_s(self) -> float:
+        """How long the log is, in seconds."""
+        if not self._last:
+            return 0.0
+        return (max(self._last.values()) - min(self._first.values())) / _NS
+
+    def _live_long(self) -> bool:
+        """Whether most keys occur during more than half of the log."""
+        log_s = self._log_s()
+        lives = sorted((self._last[key] - self._first[key]) / _NS for key in self._longest)
+        return log_s > 2 * _LADDER[0] and lives[len(lives) // 2] > log_s / 2
 
     def _of_few_that_come_back(self) -> tuple[int, str] | None:
         """A timeout below the pauses of a few keys that came back; None where many did."""

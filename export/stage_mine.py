@@ -52,6 +52,9 @@ def run_mine(work: Work) -> None:
         seen.check(work.say)
         if options.timezone is None and have_no_zone(options.input, settings):
             work.say("times have no zone, and are taken as UTC; --timezone names another one")
+        endless = seen.pauses.endless_words()
+        if endless and not (options.max_age or options.window):
+            work.warn(endless)
         for warning in mined.warnings:
             work.warn(warning)
         rows = mined.rows()

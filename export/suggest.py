@@ -46,6 +46,8 @@ def suggest(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
         seconds, reason = suggested
         say(f"idle timeout, suggested: {duration(seconds)}, because {reason}")
         found["idle_timeout"] = seconds
+    if endless := seen.pauses.endless_words():
+        say(f"warning: {endless}")
     return found
 
 

@@ -922,3 +922,49 @@ def test_a_long_text_is_looked_through_once(part: str) -> None:
     long = part * (200_000 // len(part))
     rows = [(f"reel id=k{7 * n}x {word} {long}", {}) for n in range(6) for word in ("on", "off")]
     assert best(*rows).startswith("/id=")
+
+
+def used(pauses: Pauses, key: str, times: Iterable[float]) -> None:
+    for time in times:
+        pauses.note((key.encode(),), int(time * 10**9))
+
+
+def jobs(pauses: Pauses) -> None:
+    for n in range(100):
+        used(pauses, f"job-{n}", (10 * n + second for second in (0, 1, 3)))
+
+
+def test_a_key_that_never_ends_is_told() -> None:
+    """Was wrong: the process id of a server made one endless session without a word, and the idle
+    timeout followed its pauses."""
+    pauses = Pauses()
+    jobs(pauses)
+    before = pauses.suggest()
+    assert pauses.endless_words() is None
+    used(pauses, "server", range(0, 1000, 50))
+    said = pauses.endless_words()
+    assert said is not None
+    assert "'server'" in said
+    assert "--max-age" in said
+    assert pauses.suggest() == before
+
+
+def test_keys_that_all_never_end_are_told() -> None:
+    pauses = Pauses()
+    for name in "abcde":
+        used(pauses, f"server-{name}", range(ord(name), 2000 + ord(name), 3))
+    said = pauses.endless_words()
+    assert said is not None
+    assert "'server-a', 'server-b', 'server-c' and 2 more" in said
+
+
+@pytest.mark.parametrize("rest", [60, 5000])
+def test_a_worker_that_rests_between_jobs_is_not_endless(rest: float) -> None:
+    pauses = Pauses()
+    for worker in range(8):
+        used(
+            pauses,
+            f"worker-{worker}",
+            (worker + job * (rest + 5) + second for job in range(40) for second in (0, 1, 3)),
+        )
+    assert pauses.endless_words() is None
