@@ -25,6 +25,7 @@ from synthetic import (
 
 from fluent_krone.config import Config
 from fluent_krone.core.engine import Engine
+from fluent_krone.core.stream.offsets import AGREED
 from fluent_krone.demo.simulator import SimulatedSession, simulate, stream
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.reading.values import as_fields
@@ -449,3 +450,21 @@ def test_times_of_1970_are_noticed(growing: int) -> None:
         engine.feed("app", [one], T0 + turn * S)
     trouble = misfit.trouble()
     assert trouble is not None and "years behind the clock" in trouble and "time_field" in trouble
+
+
+def test_a_source_that_is_minutes_behind_all_the_time_does_not_hang() -> None:
+    """Was wrong: each chunk of the others made its sessions wait for longer than any does, since
+    only events of up to a minute late were allowed for."""
+    engine = lift_engine(steps=step_judge(silence_s=60))
+    findings = []
+    for turn in range(40):
+        begin = 30 * turn
+        behind = begin - 240
+        rides = [one for n in range(10) for one in ride(f"a{turn}.{n}", NORMAL[0], begin + 3 * n)]
+        findings += engine.feed("a", rides, NOW)
+        # Each chunk ends in the middle of a ride, which goes on in the next one.
+        rest = ride(f"b{turn - 1}", NORMAL[0][1:], behind + 1) if turn else []
+        findings += engine.feed("b", [*rest, *ride(f"b{turn}", NORMAL[0][:1], behind + 30)], NOW)
+    late = [f for f in findings if f.session and f.session[0].startswith(b"b")]
+    assert {f.session for f in late} <= {(f"b{turn}".encode(),) for turn in range(AGREED)}
+    assert engine.watermark > T0 + 39 * 30 * S

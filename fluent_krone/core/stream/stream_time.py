@@ -99,11 +99,21 @@ class _Doubt:
 class _StepBack:
     """Events in a row that are far behind the watermark, and the largest of their times."""
 
-    __slots__ = ("count", "largest_ns")
+    __slots__ = ("count", "largest_ns", "rows")
 
     def __init__(self) -> None:
         self.count = 0
         self.largest_ns = 0
+        # How many rows were over before they were long enough.
+        self.rows = 0
+
+    def end(self) -> bool:
+        """A record is where the stream is; whether so many rows are over that a source is behind
+        all the time, as one whose clock is.
+        """
+        self.rows += self.count > 0
+        self.count = 0
+        return self.rows >= AGREED
 
     def add(self, time_ns: int) -> bool:
         """Whether enough records agree now that the stream has stepped back."""
@@ -249,7 +259,7 @@ class StreamTime:
         if time_ns <= self.watermark:
             self._look_back(time_ns)
             return time_ns
-        self._back.count = 0
+        self._end_row()
         if time_ns > latest:
             return self._too_far(time_ns, latest)
         step = time_ns - self.watermark
@@ -286,7 +296,7 @@ class StreamTime:
         if late_ns <= _STEP_BACK_NS:
             self.delays.note_late(late_ns, self.clock, _STEP_BACK_NS)
             self.behind = self.watermark - self.delays.lag_ns
-            self._back.count = 0
+            self._end_row()
             return
         if not self._back.add(time_ns):
             # Any event that is not so far behind is of interest now: it ends the row.
@@ -296,6 +306,10 @@ class StreamTime:
         self.watermark = self._back.largest_ns
         self._back.count = 0
         self._settle()
+
+    def _end_row(self) -> None:
+        if self._back.end():
+            self.delays.note_late(_STEP_BACK_NS, self.clock, _STEP_BACK_NS)
 
     def give_up_doubt(self) -> bool:
         """The input ends: what was doubted last is believed, since nothing spoke against it."""
@@ -331,7 +345,7 @@ class StreamTime:
             "sources": self._doubt.sources.save(),
             "pace": [self._pace.moves, self._pace.usual_ns, self._pace.moved_at],
             "shift": self._shift_ns,
-            "back": [self._back.count, self._back.largest_ns],
+            "back": [self._back.count, self._back.largest_ns, self._back.rows],
             "offset": self._offset.save(),
             **self.delays.save(),
             **self.flow.save(everything=everything),
@@ -349,7 +363,8 @@ class StreamTime:
         pace = self._pace
         pace.moves, pace.usual_ns, pace.moved_at = saved.get("pace", (0, 0, 0))
         self._shift_ns = saved.get("shift", 0)
-        self._back.count, self._back.largest_ns = saved.get("back", (0, 0))
+        self._back.count, self._back.largest_ns, *rows = saved.get("back", (0, 0))
+        self._back.rows = rows[0] if rows else 0
         self._offset.load(saved.get("offset", (0, 0, 0, None)))
         self.delays.load(saved)
         self.flow.load(saved)
