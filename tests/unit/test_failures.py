@@ -61,6 +61,7 @@ def test_english_words_are_none_of_another_language(text: str) -> None:
         "异常处理完成",
         "エラーはありません",
         "エラー 0 件",
+        "エラー処理が完了しました",
         "오류가 없습니다",
         "오류 0건",
         "hata ayıklama açık",
@@ -87,6 +88,8 @@ def test_what_has_no_errors_is_no_failure(text: str) -> None:
             "第0个失败",
             "오류 10건",
             "エラー 05 が発生",
+            # Was none: more text follows the word at once.
+            "エラー処理を開始",
         ),
     ],
 )
