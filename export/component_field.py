@@ -8,11 +8,16 @@ values look like the names of loggers, which have several parts, and not like ho
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
-from fluent_krone.reading.accessor import field_getter, is_path, path_steps
+from fluent_krone.reading.accessor import field_getter, is_path, message_getter, path_steps
 from fluent_krone.reading.field_names import COMPONENT_NAMES, SERVICE_NAMES, spelled
+from fluent_krone.reading.mask import Masker
+from fluent_krone.reading.values import as_bytes
+from fluent_krone.reading.wildcards import as_text
 
 from .event_names import MOST_OF_SHORT
 from .nested_fields import last_name, plain_fields
@@ -30,12 +35,16 @@ _LOGGER = re.compile(rb"[A-Za-z_][\w$-]*(?:(?:\.|::)[\w$<>-]+)+")
 _HOST_OR_FILE = re.compile(
     rb".*\.(?:com|net|org|io|dev|cloud|local|internal|lan|corp|svc|log|txt|json|out|gz)"
 )
+# The share of the records whose message may come from several services.
+_SHARED = 0.2
 # More distinct components than this share of the records are none. In a short log, they are many of
 # its records.
 _FEW, _FEW_OF_SHORT = 0.1, 0.5
 
 
-def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], None]) -> str | None:
+def find_component_field(
+    sample: list[dict[bytes, Any]], message_field: str, say: Callable[[str], None]
+) -> str | None:
     """The field's name or accessor, which is said; None where records have none."""
     names = dict.fromkeys(name for record in sample for name, _ in plain_fields(record))
     written: dict[str, str] = {}
@@ -58,7 +67,7 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
         if found is None:
             continue
         if spelling in SERVICE_NAMES:
-            fits = _holds(found, sample, True) and _are_several(found, sample)
+            fits = _holds(found, sample, True) and _writes_its_own(found, sample, message_field)
         else:
             fits = (is_sure or not is_path(found)) and _holds(found, sample, is_sure)
         if fits:
@@ -67,9 +76,25 @@ def find_component_field(sample: list[dict[bytes, Any]], say: Callable[[str], No
     return None
 
 
-def _are_several(name: str, sample: list[dict[bytes, Any]]) -> bool:
-    """Whether records have different values in a field."""
-    return len(set(map(field_getter(name), sample))) > 1
+def _writes_its_own(name: str, sample: list[dict[bytes, Any]], message_field: str) -> bool:
+    """Whether there are several services, and hardly any message is written by two of them.
+
+    Where all write the same few messages, the service is the step itself, or what a step is for
+    (`facet_fields.py`).
+    """
+    service_of = field_getter(name)
+    message_of = message_getter(message_field)
+    masker = Masker(None)
+    services: dict[str, Counter[Any]] = defaultdict(Counter)
+    for record in sample:
+        if message := message_of(record):
+            services[masker.form(as_text(as_bytes(message)))][service_of(record)] += 1
+    if "," in message_field:
+        # These say already what is told apart.
+        return False
+    several = set(chain.from_iterable(services.values()))
+    shared = sum(one.total() for one in services.values() if len(one) > 1)
+    return len(several) > 1 and shared <= _SHARED * len(sample)
 
 
 def _holds(name: str, sample: list[dict[bytes, Any]], is_sure: bool) -> bool:

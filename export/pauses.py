@@ -126,7 +126,9 @@ class Pauses:
         None where pauses part the executions of each key, as those of a worker.
         """
         log_ns = self._log_s() * _NS
-        if log_ns <= 2 * _LADDER[0] * _NS or (self._live_long() and self._by_groups()):
+        if not self._longest or log_ns <= 2 * _LADDER[0] * _NS:
+            return set()
+        if self._live_long() and self._by_groups():
             return set()
         return {
             key

@@ -104,7 +104,7 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = _guessed_header(settings, options, sample, say, warn)
     _check_fields(settings, options, sample)
     if settings.component_field is None:
-        settings = replace(settings, component_field=find_component_field(sample, say))
+        settings = replace(settings, component_field=find_component_field(sample, message, say))
     if settings.level_field is None:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
     if not options.session_key:

@@ -85,13 +85,18 @@ def test_records_without_a_logger_have_their_service(
     beside: Callable[[str], dict[str, Any]], accessor: str, tmp_path: Path
 ) -> None:
     """Was wrong: where several services write to one log, no record had a component."""
-    names = ("orders", "pay")
-    path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), **beside(names[n % 2])})
+    names = ("orders", "retries", "valves")
+    path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), **beside(names[n % 3])})
     assert settings_of(path, []).component_field == accessor
 
 
 def test_a_service_that_is_always_the_same_is_no_component(tmp_path: Path) -> None:
     path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), "service": "orders"})
+    assert settings_of(path, []).component_field is None
+
+
+def test_a_service_that_writes_what_others_write_is_no_component(tmp_path: Path) -> None:
+    path = put(tmp_path, lambda n: {"msg": text_of(n), "t": time_of(n), "service": "ab"[n % 2]})
     assert settings_of(path, []).component_field is None
 
 

@@ -949,6 +949,13 @@ def test_a_key_that_never_ends_is_told() -> None:
     assert pauses.suggest() == before
 
 
+def test_keys_that_come_at_one_time_each_are_not_endless() -> None:
+    pauses = Pauses()
+    for n in range(100):
+        used(pauses, f"job-{n}", (10 * n, 10 * n))
+    assert pauses.endless_words() is None
+
+
 def test_keys_that_all_never_end_are_told() -> None:
     pauses = Pauses()
     for name in "abcde":
