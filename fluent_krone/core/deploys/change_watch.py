@@ -13,7 +13,6 @@ from ...reading.newforms import NewForms
 from ...reading.records import RecordReader
 from ..parts import EngineParts, Limits
 from .changes import Changes
-from .open_changes import Fired
 from .replacing import Replacing
 from .shifts import Shifts
 from .versions import Versions
@@ -60,13 +59,6 @@ class ChangeWatch:
     def due_ns(self) -> int:
         """The stream time at which one of them has something to do next."""
         return min(self.changes.due_ns, self.shifts.due_ns)
-
-    def fire_shift(self, at_ns: int) -> list[Fired]:
-        """What is to be reported, at a stream time, of steps that are gone or in a new order."""
-        report = self.shifts.fire(at_ns)
-        if report is None:
-            return []
-        return [Fired(at_ns, report=report)]
 
     def stats(self) -> dict[str, int]:
         """Figures for metrics, by name."""

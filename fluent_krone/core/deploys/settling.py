@@ -257,7 +257,7 @@ class Settling:
         while (due := min(self.change_watch.due_ns, self.held.due_ns)) <= clock:
             self._engine.close_expired(due, findings)
             self._tell(self.changes.fire(due), findings)
-            self._tell(self.change_watch.fire_shift(due), findings)
+            self._tell(self.shifts.fire(due), findings)
             self._release(due, findings)
 
     def finish(self, findings: list[Finding]) -> None:
@@ -266,7 +266,7 @@ class Settling:
         self._tell(self.changes.finish(clock), findings)
         while self.held:
             self._judge(self.held.pop(), clock, findings)
-        self._tell(self.change_watch.fire_shift(min(self.shifts.due_ns, NEVER_NS - 1)), findings)
+        self._tell(self.shifts.fire(min(self.shifts.due_ns, NEVER_NS - 1)), findings)
 
     def stats(self) -> dict[str, int]:
         """Figures for metrics, by name."""

@@ -26,6 +26,7 @@ from ...types import ChangeReport
 from ..cascade import Cascade
 from ..sessions import Session
 from ..steps import NEVER_NS, NO_WITNESSES, StepJudge
+from .open_changes import Fired
 
 # ("gone", step, -1) or ("order", step before, step): log keys.
 Item = tuple[str, int, int]
@@ -153,18 +154,18 @@ class Shifts:
             return ()
         return gone
 
-    def fire(self, at_ns: int) -> ChangeReport | None:
+    def fire(self, at_ns: int) -> list[Fired]:
         """What is reported at the stream time `at_ns`, if anything is due by then."""
         if at_ns < self.due_ns:
-            return None
+            return []
         found = self._found
         self._found = []
         self.due_ns = NEVER_NS
         self.is_dirty = True
         if not found:
-            return None
+            return []
         self._told.update(found)
-        return self._report(found, at_ns)
+        return [Fired(at_ns, report=self._report(found, at_ns))]
 
     def save(self) -> list[Any]:
         """What a snapshot holds of it."""
