@@ -41,8 +41,9 @@ _TAG = re.compile(r"\s*\[(?:([A-Za-z_][\w.$-]*)|[^\[\]]*)\]:?(?: |\Z)\s*")
 # `NameSystem.addStoredBlock: `, `Monitor::serve()`
 _METHOD = re.compile(r"([A-Z]\w*)(?:\.|::)([a-z]\w*)(?:\(\)|: )")
 _TOKEN = re.compile(rf"([A-Za-z]*)(?:[_-]?(?:{WILDCARD.pattern})[\w-]*)+|{_WORD.pattern}")
-# The request line of an access log: the route is what it is about, the method what is done to it.
-_REQUEST = re.compile(r"\"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[^\s?\"]*)")
+# The request line of an access log, or a request in a message: the route is what it is about, the
+# method what is done to it.
+_REQUEST = re.compile(r"(?<![^\s\"])(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[^\s?\"]*)")
 # A pair of logfmt, and the pair that is the sentence: `msg="request received" code=<num>`.
 _PAIR = re.compile(r"(?<!\S)([\w.@$-]+)=(\"[^\"]*\"|\S*)(?!\S)")
 _SAID = re.compile(r"(?<!\S)(?i:msg|message|event|text)=\"([^\"]*[A-Za-z]{2}[^\"]*)\"(?!\S)")
@@ -100,11 +101,11 @@ def _of_words(label: str, tokens: Sequence[_Token]) -> tuple[str, str]:
     """Entity and action of a sentence; the entity is its label, where it has one."""
     verbs = [i for i, token in enumerate(tokens) if token.verb is not None]
     if not verbs:
-        return label or _phrase(tokens), NONE
+        return label or _subject(tokens), NONE
     at = _action_at(tokens, verbs)
     entity = (
         label
-        or _phrase(tokens[: verbs[0]])
+        or _subject(tokens[: verbs[0]])
         or _inner_noun(tokens[at].text)
         or _phrase(tokens[at + 1 :])
         or _phrase(tokens[verbs[0] : at])
@@ -209,6 +210,8 @@ class _Token:
     id_of: str
     # Whether a wildcard or punctuation follows, so that a phrase ends here.
     ends: bool
+    # Whether it is the name of a pair, as in `trace=<id>`: that says what a value is.
+    names_value: bool = False
 
 
 def _take_labels(text: str) -> tuple[str, str]:
@@ -234,7 +237,11 @@ def _tokens(text: str, id_names: dict[str, str]) -> list[_Token]:
         if is_value:
             prefix = (found[1] or "").lower()
             token.id_of = id_names.get(prefix, prefix)
-        token.ends = text[found.end() : found.end() + 1] not in ("", " ", "*")
+        behind = text[found.end() : found.end() + 1]
+        token.ends = behind not in ("", " ", "*")
+        token.names_value = behind == "="
+        if token.names_value:
+            token.verb = None
         tokens.append(token)
         goes_on = clause and is_value and not token.id_of
         clause = goes_on or text[found.end() : found.end() + 2] in _NEW_CLAUSE
@@ -292,6 +299,12 @@ def _is_subject(tokens: Sequence[_Token]) -> bool:
     if done.verb in words.DELEGATING:
         return False
     return done.ends or behind[0] is None or behind[0].text.lower() in words.PREPOSITIONS
+
+
+def _subject(tokens: Sequence[_Token]) -> str:
+    """The first phrase that is no name of a pair, or else such a name, as of `job=<id> sent`."""
+    said = [token for token in tokens if not token.names_value]
+    return _phrase(said) or _phrase(tokens)
 
 
 def _phrase(tokens: Sequence[_Token]) -> str:

@@ -37,6 +37,11 @@ _EXECUTIONS = re.compile(
 )
 # Values that say what they are, as `conn5001` and `job-17`, whatever their field is called.
 _NUMBERED_EXECUTION = re.compile(rf"(?:{ONE_EXECUTION}|conn(?:ection)?)[-_#/: ]?\d+", re.I)
+# Names of ids of a part of an execution, and of the whole: a span is a part of a trace.
+_SPANS = re.compile(r"(?:parent[-_.]?)?span(?:[-_.]?id)?", re.I)
+_TRACES = re.compile(r"trace(?:[-_.]?id)?", re.I)
+# The share of the records of a part that are also records of the whole.
+_IN_WHOLE = 0.9
 # Fields that say who asked: what one client does is an execution where nothing better is known.
 _CLIENTS = re.compile(
     r"client|(?:\w+[-_.])?(?:client|remote|source|src|peer|c)[-_.]?"
@@ -170,7 +175,8 @@ def suggest_session_keys(
         is_part |= any(option in sample.spellings(better) for better in options)
         if score > 0 and not is_part:
             options.append(option)
-    return [_candidate(option, sample.options[option], total) for option in options[:_MOST]]
+    best = _wholes_first(options, sample.options)[:_MOST]
+    return [_candidate(option, sample.options[option], total) for option in best]
 
 
 def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
@@ -189,6 +195,38 @@ def labelled_key(name: str, messages: Sequence[str]) -> Candidate | None:
     return Candidate(
         f"/{expression}/", len(found) / len(messages), len(values), len(found) / len(values)
     )
+
+
+def _wholes_first(options: Sequence[str], of: Mapping[str, Seen]) -> list[str]:
+    """The options with spans behind their trace, of which they are parts.
+
+    There are more spans than traces, and where a record stands for each start and each end, or for
+    each line within a span, they come back as well.
+    """
+    names = {option: _own_name(option) for option in options}
+    trace = next((option for option in options if _TRACES.fullmatch(names[option])), None)
+    if trace is None:
+        return list(options)
+    whole = of[trace].records
+    parts = [
+        option
+        for option in options[: options.index(trace)]
+        if _SPANS.fullmatch(names[option])
+        and len(of[option].records & whole) >= _IN_WHOLE * len(of[option].records)
+    ]
+    others = [option for option in options if option not in parts]
+    at = others.index(trace) + 1
+    return [*others[:at], *parts, *others[at:]]
+
+
+def _own_name(option: str) -> str:
+    """The name of an id, wherever it stands: `span_id` for `$.span.id` and `/span_id=([0-9]+)/`."""
+    if option.startswith("/"):
+        return _name(option)
+    if not is_path(option):
+        return option
+    above, last = ["", *map(str, path_steps(option))][-2:]
+    return f"{above}_{last}" if last.lower() == "id" else last
 
 
 def _may_be_key(spellings: Iterable[str], seen: Seen, total: int) -> bool:

@@ -46,7 +46,7 @@ class StepWords:
     def span(self, keys: Sequence[int], span: Span) -> str:
         """A Seq as an operator reads it."""
         if span.level == "entity":
-            return "The session"
+            return "the session"
         node_of = self._hierarchy.action_of
         level: Level = "action"
         if span.level == "action":

@@ -345,6 +345,38 @@ def test_a_trace_in_brackets_is_told_from_its_span_and_its_thread(
     assert len(keys) == 150
 
 
+@pytest.mark.parametrize(
+    ("trace", "span"),
+    [
+        ("traceId", "spanId"),
+        ("trace_id", "span_id"),
+        ("TraceID", "SpanID"),
+        ("$['trace']['id']", "$['span']['id']"),
+        ("$['context']['trace_id']", "$['context']['span_id']"),
+        ("/trace=([0-9a-f]{8,})/", "/span=([0-9a-f]{8,})/"),
+    ],
+)
+@pytest.mark.parametrize("lines", [2, 5])
+def test_a_span_of_several_records_is_a_part_of_its_trace(
+    trace: str, span: str, lines: int
+) -> None:
+    """Was wrong: the span was suggested, so that each call was a session of its own."""
+    random = Random(7)
+    sample = []
+    for n in range(60):
+        whole = f"{random.getrandbits(128):032x}"
+        for call in range(9):
+            part = f"{random.getrandbits(64):016x}"
+            for line in range(lines):
+                text = f"call {'abcdefghi'[call]} says {'vwxyz'[line]}"
+                if trace.startswith("/"):
+                    sample.append((f"trace={whole} span={part} {text}", {}))
+                else:
+                    sample.append((text, {span: part, trace: whole, "took": str(n)}))
+    found = [one.option for one in suggest_session_keys(sample)]
+    assert found[:2] == [trace, span]
+
+
 @pytest.mark.parametrize("form", ["took {one} {span}: {text}", "{text} [{span}] [{one}]"])
 def test_ids_that_come_back_are_told_by_their_length(form: str) -> None:
     """Was wrong: each id of another length in the same message was a session as well."""

@@ -77,6 +77,13 @@ TEMPLATES = [
         ("load cached file <path>", "file", "load", "none"),
         ("client does not accept options", "client", "accept", "not accept"),
         ("<num>: <num>", "none", "none", "none"),
+        # The name of a pair is no action, and a request in a message is one.
+        ("trace=<id> request accepted user=<num>", "request", "accept", "none"),
+        ("process=<num> run=<id> table copied", "table", "copy", "none"),
+        ("batch=<id> step POST finished elapsed=<num>", "step POST", "none", "completed"),
+        ("job=<id> sent", "job", "send", "none"),
+        ("trace=<id> POST /charge <num> in <num> attempt=<num>", "/charge", "post", "none"),
+        ("failed to GET /v2/rooms, trying again", "/v2/rooms,", "get", "failed"),
         # Pairs: wrong before, as the name of the first pair was the entity of all lines.
         ('msg="password rejected" req=<id> code=<num>', "password", "none", "rejected"),
         ('auth: msg="user looked up" req=<id>', "auth", "look", "none"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -297,6 +298,17 @@ def test_a_seq_that_takes_too_long_is_reported_at_the_end() -> None:
     [deviation] = found.deviations
     assert (found.decided, deviation.witness, deviation.direction) == ("end", "time", "long")
     assert "3 steps of “gate” in a row took" in deviation.words
+
+
+def test_a_session_that_takes_too_long_is_named_within_a_sentence() -> None:
+    judge = step_judge()
+    served = lift_engine(steps=judge)
+    keys = (OPEN, OPENED, GOING, ARRIVED, CLOSE)
+    gaps = [judge.limits_ns(*pair)[1] / S - 0.1 for pair in pairwise(keys)]
+    events = [event("a", key, sum(gaps[:at])) for at, key in enumerate(keys)]
+    served.feed("app", events, T0)
+    words = [one.words for found in deviations(served.finish()) for one in found.deviations]
+    assert any("5 steps of the session in a row took" in said for said in words)
 
 
 def severe_at(time_s: int) -> tuple[int, dict[bytes, bytes]]:
