@@ -22,6 +22,8 @@ _STEP = re.compile(
     r"\.(?P<name>[^.\[\]'\"*?()\s]+)|\['(?P<single>[^']+)'\]|\[\"(?P<double>[^\"]+)\"\]"
     r"|\[(?P<index>-?\d+)\]"
 )
+# Fields that records have where something failed.
+_ERRORS = (b"error", b"err", b"exception")
 # What would end a word.
 _NO_WORD = re.compile(r"[\s:=,;\"'()\[\]{}]+")
 
@@ -99,19 +101,28 @@ def message_getter(name: str) -> Callable[[Fields], Any]:
     """A function that reads the message: one field, or several, which are separated by commas.
 
     Several make a message of their names and values, for records that have no text. An empty field
-    is none, as in a table, whose rows have a value for each of its columns.
+    is none, as in a table, whose rows have a value for each of its columns. A text that names an
+    error is a part of such a message even if it is not listed: where all went well in training, no
+    record had one.
 
     >>> of_record = message_getter("event,method,code")
     >>> of_record({b"event": b"login", b"method": b"POST", b"code": b"", b"user": b"ann"})
     b'event=login method=POST'
+    >>> of_record({b"event": b"login", b"error": b"no route to host"})
+    b'event=login error=no route to host'
     """
     if "," not in name:
         return field_getter(name)
     fields = [part.strip() for part in name.split(",") if part.strip()]
     getters = [(label(part).encode(), field_getter(part)) for part in fields]
+    errors = [name for name in _ERRORS if name not in {word for word, _ in getters}]
 
     def composed(record: Fields) -> bytes | None:
-        return _pairs((word, get(record)) for word, get in getters) or None
+        text = _pairs((word, get(record)) for word, get in getters)
+        for name in errors:
+            if name in record and record[name].__class__ is bytes and record[name]:
+                text += b" " + name + b"=" + record[name]
+        return text or None
 
     return composed
 

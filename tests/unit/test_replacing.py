@@ -116,6 +116,12 @@ def test_another_word_behind_a_colon_is_another_status_where_training_has_severa
         ('msg="bank answered ACSC in <num> ms"', 'msg="bank answered PDNG in <num> ms"', True),
         ('msg="cart loaded for <num>"', 'msg="cart fetched for <num>"', False),
         ('msg="cart loaded for user" id=ABC', 'msg="cart loaded" id=ABC', False),
+        # Wrong before: a number that was none was a renamed step.
+        ("event=sent status=<num> took=<num>", "event=sent status=<num> took=NaN", True),
+        ("event=sent status=<num> took=<num>", "event=sent status=<num> took=nullms", True),
+        ("cart priced at <num> EUR", "cart priced at undefined EUR", True),
+        ("cart priced at <num> EUR", "cart priced at discount EUR", False),
+        ("cart kept by nobody at all", "cart kept by none at all", False),
     ],
 )
 def test_a_status_in_a_sentence_is_another_status(old: str, new: str, is_other: bool) -> None:

@@ -32,6 +32,10 @@ _STATUS_KEY = re.compile(
 _IN_WORD = r"(?:(?![|;,&][\w.\-]+=)\S)"
 _TEMPLATE_WORD = re.compile(rf"""[\w.\-]+="[^"]*"{_IN_WORD}*|{_IN_WORD}+""")
 _WILDCARD = re.compile(r"<[*a-z]+>")
+# What programs write where they have no value, perhaps with its unit.
+_NO_VALUE = re.compile(
+    r"[-+]?(?:nan|null|nil|none|undefined|inf(?:inity)?|n/a)(?:ms|[smh%])?", re.IGNORECASE
+)
 
 
 class Wording:
@@ -62,9 +66,9 @@ class Wording:
         """Whether a new template has another status where one of training has one.
 
         That is another value of a key such as `result`, another word behind such a word, as in
-        `cart paid, status lapsed`, another word in capitals, as `DENY` in place of `OK`, or another
-        word behind a colon where training has several. It may stand in a sentence in quotation
-        marks.
+        `cart paid, status lapsed`, another word in capitals, as `DENY` in place of `OK`, another
+        word behind a colon where training has several, or a word for no value, as `took=NaN`. It
+        may stand in a sentence in quotation marks.
         """
         known = self._statuses.get(text)
         if known is None:
@@ -90,7 +94,9 @@ class Wording:
         pairs = [differing_words(text, old) or [] for old in olds]
         words = words_of(text)
         if any(
-            (_is_status(word) and _is_status(old)) or _stands_behind_status(words, word)
+            (_is_status(word) and _is_status(old))
+            or _stands_behind_status(words, word)
+            or (_is_wildcard(old) and _NO_VALUE.fullmatch(_value_of(word)))
             for [(word, old)] in pairs
         ):
             return True
