@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 # Windows that tell what is usual at all: with fewer no flow is judged.
-FEWEST_WINDOWS = 60
+FEWEST_WINDOWS = 20
 # Windows from which on hours of the day have rates of their own, and hours of the week: nearly a
 # day, so that a training of one day counts, and two weeks. A shorter training has one rate, and
 # says nothing of the hours that it does not have.

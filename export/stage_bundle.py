@@ -154,8 +154,9 @@ def _warn_of_rates(work: Work, rates: Rates) -> None:
         )
     elif rates.windows < WHOLE_DAY:
         work.warn(
-            f"the log is {rates.windows / 60:.1f} hours long: flow alerts about bursts and "
-            "silences come in those hours of the day only, and not in the others"
+            f"the log is {rates.windows / 60:.1f} hours long: at other hours of the day, there "
+            "will be no flow alerts about silences, and a burst of a step is told only by how "
+            "often the other steps come meanwhile"
         )
 
 

@@ -164,14 +164,18 @@ def rare_steps(minutes: list[float]) -> list[TrainingSession]:
 
 
 def with_rare_steps(
-    nodes: Any, stuck: dict[int, int], minutes: int = 100, busy: range = range(0)
+    nodes: Any,
+    stuck: dict[int, int],
+    minutes: int = 100,
+    busy: range = range(0),
+    hours_later: int = 0,
 ) -> list[Finding]:
     """What is found in a usual stream; `stuck` says how many rare steps come in which minute.
 
     In `busy` minutes it has forty times as many executions.
     """
     watch = FlowWatch(len(ROWS), nodes)
-    begin = T0 // WINDOW_NS // 60 * 60 + 1
+    begin = T0 // WINDOW_NS // 60 * 60 + 60 * hours_later + 1
     for window in range(begin, begin + minutes):
         watch.roll(window * WINDOW_NS)
         begun = 120 if window - begin in busy else 3
@@ -190,6 +194,22 @@ def test_a_burst_of_what_came_only_a_few_times_in_training() -> None:
     assert burst.flow is not None
     assert (burst.deviations[0].direction, burst.flow.observed) == ("burst", 30)
     assert burst.flow.name == "“lift”"
+
+
+@pytest.mark.parametrize("busy", [range(0), range(10, 90)])
+def test_a_burst_is_told_at_hours_that_training_lacks(busy: range) -> None:
+    """Wrong before: a log of a few hours, as many are, said nothing of any later hour."""
+    stuck = rare_steps(list(range(10, 290, 40)))
+    nodes = measure_rates(steady_training(300) + stuck, tree()).limits(tree(), 1)
+    # As often among forty times as many executions is usual, as is anything of the stream itself.
+    usual = dict.fromkeys(busy, 1)
+    assert not with_rare_steps(nodes, usual, busy=busy, hours_later=9)
+    [burst] = with_rare_steps(nodes, {**usual, 60: 120}, busy=busy, hours_later=9)
+    assert burst.flow is not None
+    assert (burst.flow.name, burst.flow.observed) == ("“lift”", 120)
+    assert burst.flow.usual == pytest.approx(40 * 7 / 299 if busy else 7 / 299, rel=0.05)
+    # Nothing is said of a stream that stops.
+    assert not with_rare_steps(nodes, {}, minutes=0, hours_later=9)
 
 
 @pytest.mark.parametrize("before", [0, 5, 9])

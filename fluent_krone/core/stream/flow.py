@@ -6,7 +6,8 @@
    events that usually come in so much time at these hours of the day, so that a quiet night is no
    silence. A node is not reported where the node above it is silent as well: the cause lies there.
    A silence that was reported is over when the node came at about its usual rate for a while.
-3. A *burst* is a window, or ten, or sixty, with many more events than usual. Of several nodes that
+3. A *burst* is a window, or ten, or sixty, with many more events than usual. In an hour that
+   training lacks, the other events of the stream tell what is usual. Of several nodes that
    begin to burst together, the one that is most times above its usual rate is reported. The others,
    and those that follow within `_TOGETHER` windows, are taken for the same.
 4. A node is reported when it becomes abnormal, and again only after it was normal.
@@ -371,12 +372,11 @@ class FlowWatch:
                 continue
             for number, fewest in enumerate(hour.fewest[place]):
                 count = sums[number]
-                if count < fewest or not count or hour.usual[number] < 0:
+                if count < fewest or not count:
                     continue
-                usual = scale * hour.usual[number]
-                score = math.log((count + 1) / (usual + 1))
+                usual = self._usual.in_windows(number, scale, sums)
                 highest = self._nodes[number].highest[place]
-                if score <= highest:
+                if usual < 0 or (score := math.log((count + 1) / (usual + 1))) <= highest:
                     continue
                 now = self._now[number]
                 # A longer window that holds a burst which was reported is the same burst.

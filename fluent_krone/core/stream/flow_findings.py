@@ -18,6 +18,8 @@ SCALES = (1, 10, 60)
 # A count is surely no burst below this part of the smallest one, which is worked out by another
 # formula and may be rounded otherwise.
 _SURELY = 1 - 1e-9
+# A node is compared with the rest of the stream where it is no more than this part of all events.
+_MINOR = 0.5
 # Nodes that a sentence names beside the one that it is about.
 _MOST_NAMED = 2
 # Digits that scores keep.
@@ -53,13 +55,19 @@ class FlowNode:
         """Events that usually come in a window; negative where training does not know its hour."""
         return self.rates[window // 60 % len(self.rates)]
 
+    @property
+    def highest_rate(self) -> float:
+        """Events that come in a window of the hour that has most of them."""
+        return max(*self.rates, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Hour:
     """What is usual in the windows of an hour, for each node.
 
     `usual` are the events of a window, negative where they are unknown. `fewest` has a row for each
-    of `SCALES`: no smaller count is a burst, and larger ones have to be looked at.
+    of `SCALES`: no smaller count is a burst, and larger ones have to be looked at. Where the usual
+    number is not known, it is that of the busiest hour at least.
     """
 
     usual: Sequence[float]
@@ -83,6 +91,9 @@ class UsualFlow:
         # The hour that was asked for last, and into how many engines the stream was divided then.
         self._hour_at = (-1, 1)
         self._hour = Hour((), ())
+        # All events are counted by their entities.
+        self._entities = [n for n, node in enumerate(nodes) if node.level == "entity"]
+        self._rate_of_all = sum(nodes[number].highest_rate for number in self._entities)
 
     def counts(self, by_key: Sequence[int]) -> list[int]:
         """The events of each node, from those of each log key and the starts of sessions."""
@@ -97,10 +108,14 @@ class UsualFlow:
         if at != self._hour_at:
             self._hour_at = at
             usual = [node.rate(window) / divided_by for node in self._nodes]
+            at_least = [
+                node.highest_rate / divided_by if rate < 0 else rate
+                for node, rate in zip(self._nodes, usual, strict=True)
+            ]
             fewest = [
                 [
-                    (scale * max(rate, 0.0) + 1) * math.exp(node.highest[place]) * _SURELY - 1
-                    for node, rate in zip(self._nodes, usual, strict=True)
+                    (scale * rate + 1) * math.exp(node.highest[place]) * _SURELY - 1
+                    for node, rate in zip(self._nodes, at_least, strict=True)
                 ]
                 for place, scale in enumerate(SCALES)
             ]
@@ -111,6 +126,25 @@ class UsualFlow:
             ]
             self._hour = Hour(usual, fewest, expected)
         return self._hour
+
+    def in_windows(self, number: int, scale: int, sums: Sequence[int]) -> float:
+        """How many events of a node are usual in as many windows of the hour that was asked for.
+
+        In one that training does not have, as many as beside the `sums` of the other nodes: the
+        stream may be ten times as busy there, but the share of failures in it should be the same.
+        No fewer are usual than in the busiest hour of training. Negative, as not known, for what is
+        most of the stream: it may come as often as it likes.
+        """
+        usual = scale * self._hour.usual[number]
+        if usual >= 0:
+            return usual
+        node = self._nodes[number]
+        own = node.highest_rate
+        if node.level == "stream" or own > _MINOR * self._rate_of_all:
+            return -1.0
+        others = sum(sums[entity] for entity in self._entities) - sums[number]
+        _, divided_by = self._hour_at
+        return own * max(scale / divided_by, others / (self._rate_of_all - own))
 
 
 def _elements(numbers: Iterable[int]) -> Callable[[Sequence[int]], Sequence[int]]:
