@@ -45,8 +45,8 @@ _MOST = 1_000.0
 # a stop with none is to be expected.
 _NEAR_ZERO, _THINNER = 10, 1 / 2
 # Nor is it new where numbers below the least one would hardly have come, if they were as usual as
-# those just above it: this many of them are enough to tell. Of 320 checksums from 000 to 255, none
-# was 000, and a normal session had the first one.
+# that one and those just above it: this many of either are enough to tell. Of 320 checksums from
+# 000 to 255, none was 000, and a normal session had the first one.
 _TELLING = 10
 # e to the power of more overflows.
 _LARGEST_EXPONENT = 600.0
@@ -158,8 +158,9 @@ def reaches_zero(numbers: Sequence[float], unit: float) -> bool:
 
     >>> passengers = [1] * 58 + [2] * 165 + [3] * 233
     >>> pages = [1] * 400 + [2] * 100
-    >>> reaches_zero(passengers, unit=1), reaches_zero(pages, unit=1)
-    (True, False)
+    >>> attempts = [1] * 955 + [2] * 9
+    >>> [reaches_zero(numbers, unit=1) for numbers in (passengers, pages, attempts)]
+    [True, False, False]
     """
     least = min(numbers)
     if least < 0 < max(numbers):
@@ -167,7 +168,7 @@ def reaches_zero(numbers: Sequence[float], unit: float) -> bool:
     if not 0 < least < _NEAR_ZERO * unit:
         return 0 in numbers
     next_ones = sum(least < number <= 2 * least for number in numbers)
-    if next_ones < _TELLING:
+    if max(next_ones, numbers.count(least)) < _TELLING:
         return True
     # Of each size among these, as many as the resolution tells apart.
     usual = next_ones * unit / least
