@@ -189,3 +189,39 @@ def test_lines_of_training_without_a_template_are_no_steps_that_a_new_one_may_st
     without = len(TEMPLATES)
     replacing = Replacing(TEMPLATES, [(0, without, 3)] * 5)
     assert replacing.may_stand_for(7, {Run(0, (7,), 3): 10}) == set()
+
+
+def test_where_all_steps_in_a_row_are_new_each_stands_for_the_one_at_its_place() -> None:
+    """Wrong before: the second of three was taken for the last one, by its shorter words."""
+    templates = ["job <num> accepted", "input <num> read", "rows <num> written", "job <num> closed"]
+    replacing = Replacing(templates, [(0, 1, 2, 3)])
+    texts = {
+        7: "work <num> is taken over",
+        8: "<num> in",
+        9: "<num> out",
+        10: "work <num> is over",
+    }
+    runs = {Run(START, (7, 8, 9, 10), END): 10}
+    found, _ = replacing.stand_for(runs, texts, {}, lambda *_: 1.0)
+    assert found == {7: 0, 8: 1, 9: 2, 10: 3}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("level=info request served status=204 in 3 ms for web", 1),
+        ("level=info request served status=304 in 3 ms for web", 2),
+        # No template of training says so, but for the one that takes any other status.
+        ("level=info request served status=503 in 3 ms for web", 0),
+    ],
+)
+def test_a_message_of_a_renamed_step_keeps_its_status(message: str, expected: int) -> None:
+    """Wrong before: it was taken for any other status, which no normal session has."""
+    wording = Wording(
+        [
+            "level=info request served status=<num> in <num> ms",
+            "level=info request served status=2<num> in <num> ms",
+            "level=info request served status=3<num> in <num> ms",
+        ]
+    )
+    assert wording.nearest(message, [0, 1, 2]) == expected

@@ -9,7 +9,6 @@ from typing import Any
 from ...reading.newforms import NewForms
 from .newsteps import NewStep
 from .replacing import UNDECIDED, Replacing, Run
-from .wording import shared_words
 
 # What a message stands for that is passed over. No log key is negative.
 PASSED = -1
@@ -86,10 +85,7 @@ class Places:
             return PASSED
         if len(step.log_keys) == 1 or not message:
             return step.log_keys[0]
-        text = message.decode("utf-8", "replace")
-        # Of several that are as near, the first.
-        templates = self.replacing.templates
-        return max(step.log_keys, key=lambda log_key: shared_words(text, templates[log_key]))
+        return self.replacing.wording.nearest(message.decode("utf-8", "replace"), step.log_keys)
 
     def meanings(self) -> Mapping[int, int]:
         """What the waiting steps of changes stand for, where it is known by now."""

@@ -36,10 +36,12 @@ UNDECIDED = -2
 # The share of a step's places that must speak for what it is taken to stand for.
 _MOST = 0.5
 # What one place says for an old step: training had all three in a row; it had both pairs, though
-# never in one session; it had one pair, and on the other side stands another new step.
+# never in one session; it had one pair, and on the other side stands another new step; or new steps
+# stand on both sides, so that what these are has to be found first.
 _ROW = 1.0
 _PAIRS = 0.8
 _ONE_SIDE = 0.4
+_INSIDE = 0.2
 # The share of normal sessions with the neighbours of a step that must have an old step, so that it
 # can be missed where it is not.
 _EXPECTED = 0.8
@@ -320,10 +322,13 @@ class Replacing:
         after = self._followers.get(context.before, set())
         ahead = self._leaders.get(context.behind, set())
         found: dict[int, float] = {}
+        fit = _ONE_SIDE
+        if context.is_open_before and context.is_open_behind:
+            fit = _INSIDE
         if context.is_open_behind:
-            found |= dict.fromkeys(after, _ONE_SIDE)
+            found |= dict.fromkeys(after, fit)
         if context.is_open_before:
-            found |= dict.fromkeys(ahead, _ONE_SIDE)
+            found |= dict.fromkeys(ahead, fit)
         for log_key in after & ahead:
             fit = _PAIRS
             if (context.before, log_key, context.behind) in self._rows:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 # Words that two templates must share, beside their wildcards, to be variants of one step.
 _ENOUGH_ALIKE = 2
@@ -13,7 +14,8 @@ _ENOUGH_ALIKE = 2
 _NAMES_MOST = 0.5
 # Templates from which on that can be said.
 _ENOUGH_TEMPLATES = 4
-# New templates for which it is remembered whether they have another status.
+# New templates for which it is remembered whether they have another status, and words of templates
+# for which it is remembered what they match.
 _REMEMBERED = 4_096
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
@@ -57,6 +59,23 @@ class Wording:
         """
         text = self._templates[log_key]
         return [log_key, *(key for key, old in self._as_long(text) if self._is_variant(text, old))]
+
+    def nearest(self, message: str, log_keys: Sequence[int]) -> int:
+        """Of log keys whose templates are alike, the one that a message of a new step fits best.
+
+        The words that only some of the templates have decide: `status=2<num>` fits better than
+        `status=<num>` where the message has `status=204`, and not at all where it has `status=503`.
+        """
+        words = words_of(message)
+        olds = {log_key: words_of(self._templates[log_key]) for log_key in log_keys}
+        common = set.intersection(*map(set, olds.values()))
+
+        def fit(log_key: int) -> tuple[int, float]:
+            own = [word for word in olds[log_key] if word not in common]
+            alike = shared_words(message, self._templates[log_key])
+            return sum(_fit(word, words) for word in own), alike
+
+        return max(log_keys, key=fit)
 
     def is_variant(self, text: str) -> bool:
         """Whether a new template is an old one but for one word, as one of a new value is."""
@@ -190,6 +209,23 @@ def differing_words(one: str, other: str) -> list[tuple[str, str]] | None:
     return [
         pair for pair in pairs if _WILDCARD.sub("<*>", pair[0]) != _WILDCARD.sub("<*>", pair[1])
     ]
+
+
+def _fit(word: str, words: Iterable[str]) -> int:
+    """The number of characters that a word of a template asks for; 0 where none of the words of a
+    message has them.
+
+    >>> [_fit("status=2<num>", [word]) for word in ("status=204", "status=503")]
+    [8, 0]
+    """
+    if any(_pattern_of(word).fullmatch(other) for other in words):
+        return len(_WILDCARD.sub("", word))
+    return 0
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pattern_of(word: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, _WILDCARD.split(word))), re.DOTALL)
 
 
 def _only_difference(one: str, other: str) -> tuple[str, str] | None:
