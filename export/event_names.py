@@ -113,7 +113,7 @@ def named_first(sample: list[dict[bytes, Any]], keys: Collection[str]) -> list[s
     One that is the same in all records, as a `msg` that is always `request handled`, does not.
     """
     found = _categorical(sample)
-    found.sort(key=lambda name: len({*values_of(name, sample)}) < 2)
+    found.sort(key=lambda name: len({*map(repr, values_of(name, sample))}) < 2)
     if found[:1] and spelled(found[0]) in map(spelled, _NAMES_PROPER):
         return found
     deciding = _deciding(sample, keys)
@@ -155,7 +155,7 @@ def _event_names(name: str, sample: list[dict[bytes, Any]]) -> list[Any] | None:
     words = [value for value in had if isinstance(value, bytes) and _NAME.fullmatch(value)]
     if len(words) < _NEARLY_ALL * len(sample) or len(set(words)) > most_names(words):
         return None
-    return had
+    return [None if isinstance(value, list | dict) else value for value in had]
 
 
 def is_beside(name: str) -> bool:

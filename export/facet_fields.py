@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any
+from itertools import combinations, islice
+from typing import Any, NamedTuple
 
 from fluent_krone.errors import RecordError
 from fluent_krone.inputs import Inputs, read_events
@@ -21,7 +21,8 @@ from fluent_krone.reading.values import as_bytes
 from .event_names import numbered_events
 from .facets import FEW, GROWTH, MAX_VALUES, MIN_COUNT, REST, is_stable
 from .first_pass import SAMPLED_FROM
-from .step_words import step_words
+from .message_fields import is_outcome
+from .nested_fields import last_name
 
 # Records after which it is known which fields there are.
 _ENOUGH = 500
@@ -31,6 +32,8 @@ _FACET_NAMES = (
     *("levelname", "status", "status_code", "statusCode", "http_status", "code", "exit_code"),
     *("result", "outcome", "method", "http_method", "verb", "state", "phase"),
 )
+# Further fields that say how a step went.
+_OUTCOMES = ("rc", "reply", "response", "decision", "reason", "cause")
 _BRACKETS = re.compile(r"(?P<component>(?:[^\s\[\]][^\[\]]*?: )?)(?P<values>(?:\[[^\[\]]*\] )+)")
 
 
@@ -44,61 +47,97 @@ def with_field_facets(
     """
     if not fields:
         return list(rows)
+    cut = [_Brackets.of(row["template"], len(fields)) for row in rows]
+    words = _words_of(fields, [brackets.values for brackets in cut if brackets is not None])
     out: list[dict[str, Any]] = []
     plain: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        found = _BRACKETS.match(row["template"])
-        if found is None:
+    for row, brackets in zip(rows, cut, strict=True):
+        if brackets is None:
             out.append(row)
             continue
-        values = re.findall(r"\[([^\[\]]*)\] ", found["values"])[: len(fields)]
-        head = "".join(f"[{value}] " for value in values)
-        rest = row["template"][len(found["component"]) + len(head) :]
-        any_of = _any_values(values, fields)
-        of = found["component"] + any_of + rest
-        text = found["component"] + rest
-        wide = [place + any_of.count("<*>") for place in row.get("wide", ())]
+        any_of = _any_values(brackets.values, fields, words)
+        of = brackets.component + any_of + brackets.rest
+        text = brackets.component + brackets.rest
         if of == row["template"]:
-            out.append({**row, "facets": values, "plain": text})
+            out.append({**row, "facets": brackets.values, "plain": text})
             continue
-        out.append({**row, "of": of, "facets": values, "plain": text})
+        out.append({**row, "of": of, "facets": brackets.values, "plain": text})
+        wide = [place + any_of.count("<*>") for place in row.get("wide", ())]
         other = {"template": of, "count": 0, "example": "", "wide": wide}
         plain.setdefault(of, {**other, "facets": [REST], "plain": text})
     return out + list(plain.values())
 
 
-def _any_values(values: Sequence[str], fields: Sequence[str]) -> str:
+class _Brackets(NamedTuple):
+    """A template in parts: its component, the values of fields in brackets, and the message."""
+
+    component: str
+    values: list[str]
+    rest: str
+
+    @classmethod
+    def of(cls, template: str, fields: int) -> _Brackets | None:
+        """The parts of a template that begins with the values of at most so many fields."""
+        found = _BRACKETS.match(template)
+        if found is None:
+            return None
+        component = found["component"]
+        values = re.findall(r"\[([^\[\]]*)\] ", found["values"])[:fields]
+        head = "".join(f"[{value}] " for value in values)
+        return cls(component, values, template[len(component) + len(head) :])
+
+
+def _words_of(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> list[set[str]]:
+    """The values of each field, by those templates that have all fields."""
+    whole = [values for values in rows if len(values) == len(fields)]
+    return [{values[place] for values in whole} for place in range(len(fields))]
+
+
+def _any_values(values: Sequence[str], fields: Sequence[str], words: Sequence[set[str]]) -> str:
     """What stands for the values of a record in its plain template, each in its brackets.
 
-    A record may lack some of the fields, so that it is not known whose values these are. Then they
-    may be any.
+    The word of a step stays, and whatever says how a step went may be any. A record may lack some
+    of the fields: it has those whose `words` its values are.
     """
-    states = [name in _FACET_NAMES for name in fields]
-    if len(values) < len(fields):
-        states = [True] * len(values)
-    return "".join(
-        "[<*>] " if state else f"[{value}] " for value, state in zip(values, states, strict=True)
+    places = next(
+        (
+            places
+            for places in combinations(range(len(fields)), len(values))
+            if all(value in words[place] for value, place in zip(values, places, strict=True))
+        ),
+        None,
     )
+    if places is None:
+        return "[<*>] " * len(values)
+    return "".join(
+        f"[{value}] " if _names_a_step(fields[place], value) else "[<*>] "
+        for value, place in zip(values, places, strict=True)
+    )
+
+
+def _names_a_step(field: str, value: str) -> bool:
+    """Whether another value of a field is another step, and no other outcome of the same step."""
+    if last_name(field) in (*_FACET_NAMES, *_OUTCOMES) or is_outcome(field):
+        return False
+    return re.search(r"[^\W\d_]", re.sub(r"<[*a-z]+>", "", value)) is not None
 
 
 def find_facet_fields(
     inputs: Inputs,
     settings: InputSettings,
     sample: list[dict[bytes, Any]],
-    neighbours: list[dict[bytes, Any]],
+    steps: Sequence[str],
     say: Callable[[str], None],
 ) -> tuple[str, ...]:
     """Fields beside the message, or groups of the header, that divide messages of one form; those
-    of which the message is made that name what happened by a number; and those whose word says
-    which step of a session a record is.
+    of which the message is made that name what happened by a number; and those `steps` whose word
+    says which step of a session a record is, where the message has not been made of them.
     """
     made_of = list(dict.fromkeys(settings.message_field.split(",")))
     numbered = numbered_events(made_of, made_of[0], settings.session_key, sample)
     beside = _beside_the_message(inputs, settings)
-    known = (*numbered, *beside, *filter(None, (settings.component_field, settings.level_field)))
-    text = next((name for name in made_of if name not in settings.session_key), made_of[0])
-    steps = step_words(text, settings.session_key, neighbours, known)
-    found = (*numbered, *steps, *beside)
+    known = (*numbered, *beside, *made_of, settings.component_field, settings.level_field)
+    found = (*numbered, *(name for name in steps if name not in known), *beside)
     if found:
         say(f"fields that tell steps apart, found: {', '.join(found)}")
     return found

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluent_krone.errors import ExportError
 from fluent_krone.inputs import find_files
@@ -107,7 +107,15 @@ _WORD = re.compile(
 )
 
 
-def message_field(options: Options, sample: Sample, neighbours: Sample, say: Say) -> str:
+class Message(NamedTuple):
+    """The `field` that holds the message, or several with commas between them; and the one of them
+    whose words say what happened."""
+
+    field: str
+    text: str
+
+
+def message_field(options: Options, sample: Sample, neighbours: Sample, say: Say) -> Message:
     """The field that holds the message: the one given, else one by a usual name.
 
     `neighbours` are records that follow one another, unlike those of the `sample`.
@@ -122,21 +130,26 @@ def message_field(options: Options, sample: Sample, neighbours: Sample, say: Say
     if message is None:
         message = _usual_name(sample)
         if message is not None and _is_rare(message, sample):
-            composed = [
-                message,
-                *_composed(_without(message, sample), options.session_key, neighbours),
-            ]
+            text, others = _composed(_without(message, sample), options.session_key, neighbours)
+            composed = [message, *others]
         else:
-            composed = _composed(sample, options.session_key, neighbours)
+            text, composed = _composed(sample, options.session_key, neighbours)
         if composed not in ([], [message]) and (message is None or message in composed):
-            return _made_of(composed, "no field has a message text", sample, say)
+            field = _made_of(composed, "no field has a message text", sample, say)
+            return Message(field, text or composed[0])
     elif options.message_field is None:
         beside = _beside(message, sample, options.session_key, neighbours)
         if beside and not _is_whole_line(message, sample, session_pattern(options)):
             fields = _with_route([message, *beside], sample)
-            return _made_of(fields, f"records say more than {message}", sample, say)
-    _check_that_it_is_there(message or "message", options, sample)
-    return message or "message"
+            return Message(
+                _made_of(fields, f"records say more than {message}", sample, say), message
+            )
+    field = message or "message"
+    _check_that_it_is_there(field, options, sample)
+    fields = field.split(",")
+    return Message(
+        field, next((one for one in fields if one not in options.session_key), fields[0])
+    )
 
 
 def _usual_name(sample: Sample) -> str | None:
@@ -158,8 +171,11 @@ def _without(name: str, sample: Sample) -> Sample:
     return [{key: record[key] for key in record if key != name.encode()} for record in sample]
 
 
-def _composed(sample: Sample, session_key: Sequence[str], neighbours: Sample) -> list[str]:
-    """The fields that a message without a text is made of."""
+def _composed(
+    sample: Sample, session_key: Sequence[str], neighbours: Sample
+) -> tuple[str | None, list[str]]:
+    """The field that names what happened, if there is one, and all those that a message without a
+    text is made of."""
     composed = named_first(sample, session_key)
     others = _others(sample, {*composed, *session_key})
     first = next(iter(composed), None)
@@ -169,10 +185,10 @@ def _composed(sample: Sample, session_key: Sequence[str], neighbours: Sample) ->
         others = [name for name in others if not is_context(name, first, sample)]
     numbered = numbered_events(names_in(sample), first, session_key, sample)
     # Those that name the step become a part of it whatever the message is (`facet_fields.py`).
-    steps = step_words(first, session_key, neighbours, ()) if first is not None else []
+    steps = step_words(first, session_key, neighbours) if first is not None else []
     others = [name for name in (*composed, *others) if name not in steps]
     composed = [*numbered, *(name for name in others if name not in numbered)]
-    return _with_route(composed, sample)
+    return first, _with_route(composed, sample)
 
 
 def _check_that_it_is_there(message: str, options: Options, sample: Sample) -> None:
@@ -315,11 +331,11 @@ def _beside(
     words = [
         name
         for name in found
-        if not _is_outcome(name) or (_is_in_words(name) and len(set(values_of(name, sample))) > 1)
+        if not is_outcome(name) or (_is_in_words(name) and len(set(values_of(name, sample))) > 1)
     ]
     context = of_sessions(words, session_key, sample)
     # Those that name the step become a part of it whatever the message is (`facet_fields.py`).
-    steps = step_words(message, session_key, neighbours, ())
+    steps = step_words(message, session_key, neighbours)
     found = [name for name in found if name not in context and name not in steps]
     words_of = (map(field_getter(name), sample) for name in steps)
     return _in_few_kinds(found, [*zip(forms, *words_of, strict=True)], sample)
@@ -335,7 +351,7 @@ def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:
     if not any(is_word(value) for _, value in had):
         # A number such as a code may be another one, though it is the same in all of a form.
         return True
-    if _is_outcome(name):
+    if is_outcome(name):
         values = Counter(value for _, value in had)
         alike = max(values.values()) >= _EVERYWHERE * len(had)
         # Fields that have several values and are not nested tell steps apart by themselves. Nearly
@@ -350,10 +366,10 @@ def _is_news(name: str, had: Sequence[tuple[Any, Any]], size: int) -> bool:
     return len(of_form) == 1 or len(had) <= _EVERYWHERE * size
 
 
-def _is_outcome(name: str) -> bool:
+def is_outcome(name: str) -> bool:
     """Whether a field says by its name how something went.
 
-    >>> [_is_outcome(name) for name in ("status", "$.status.code", "$.country.code")]
+    >>> [is_outcome(name) for name in ("status", "$.status.code", "$.country.code")]
     [True, True, False]
     """
     *above, last = map(spelled, name.removeprefix("$.").split("."))

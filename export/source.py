@@ -48,6 +48,7 @@ from .session_key import AUTO, PROCESS, Candidate
 from .shown_formats import say_formats
 from .spread import spread
 from .stages import Options
+from .step_words import step_words
 
 # Records in the sample that settings are guessed from.
 _SAMPLE = 2_000
@@ -91,8 +92,8 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     sample, neighbours = _samples(options.input)
     message = message_fields.message_field(options, sample, neighbours, say)
     settings = InputSettings(
-        session_key=options.session_key or (message,),
-        message_field=message,
+        session_key=options.session_key or (message.field,),
+        message_field=message.field,
         component_field=options.component_field,
         time_field=options.time_field,
         time_format=options.time_format,
@@ -104,7 +105,9 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
         settings = _guessed_header(settings, options, sample, say, warn)
     _check_fields(settings, options, sample)
     if settings.component_field is None:
-        settings = replace(settings, component_field=find_component_field(sample, message, say))
+        settings = replace(
+            settings, component_field=find_component_field(sample, message.field, say)
+        )
     if settings.level_field is None:
         settings = replace(settings, level_field=find_level_field(settings, sample, say))
     if not options.session_key:
@@ -115,10 +118,26 @@ def settle(options: Options, say: Say, warn: Say) -> InputSettings:
     if options.session_key == AUTO:
         settings = _with_best_key(settings, options.input, say)
         settings = _with_keyed_headers(settings, options, sample)
-    facet_fields = options.facet_fields
-    if facet_fields is None:
-        facet_fields = find_facet_fields(options.input, settings, sample, neighbours, say)
+    if options.facet_fields is not None:
+        return replace(settings, facet_fields=options.facet_fields)
+    steps = step_words(message.text, settings.session_key, neighbours)
+    if options.message_field is None:
+        settings = _without_steps(settings, steps, say)
+    facet_fields = find_facet_fields(options.input, settings, sample, steps, say)
     return replace(settings, facet_fields=facet_fields)
+
+
+def _without_steps(settings: InputSettings, steps: Sequence[str], say: Say) -> InputSettings:
+    """The settings whose message is not made of the fields that name the step.
+
+    Where the session key was not given, these are known only when it is found.
+    """
+    fields = settings.message_field.split(",")
+    others = ",".join(field for field in fields if field not in steps)
+    if others == settings.message_field:
+        return settings
+    say(f"the message is made of {others}, as the other fields name the step")
+    return replace(settings, message_field=others)
 
 
 def _with_keyed_headers(

@@ -1,14 +1,17 @@
 """Fields whose word says which step of its session a record is, although its text does not.
 
 A program that writes `call done` after each of its calls names the call in a field beside the text:
-`op: load`, `service: cart`. Which field that is is not told by its name, but by how its words come
-in sessions:
+`op: load`, `service: cart`. Such a field is not told by its name, but by how its words come in
+sessions:
 
-1. The word is known from the step before, as that of the next call is. Or it hardly comes twice in
-   a session, and the words of a session come together, as those of calls that run side by side.
-   Neither holds of the products of an order, or of the worker that happened to take a call.
+1. Among records with the same text, the word is known from the step before, as that of the next
+   call is. Or it hardly comes twice in a session, and the words of a session come together, as
+   those of calls that run side by side. Neither holds of the products of an order, or of the worker
+   that happened to take a call.
 2. It changes within sessions no less than chance would have it. A worker or a region that a session
    keeps for a while does not.
+3. It is not known from the record before, where that belongs to another session. That of workers
+   who take turns is.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from fluent_krone.reading.accessor import field_getter
 from fluent_krone.reading.line_formats import compile_bytes
 from fluent_krone.reading.mask import Masker
+from fluent_krone.reading.records import TAG
 from fluent_krone.reading.values import as_bytes
 from fluent_krone.reading.wildcards import as_text
 
@@ -50,15 +54,11 @@ _NEWS = 0.1
 
 
 def step_words(
-    message: str,
-    session_key: Sequence[str],
-    sample: list[dict[bytes, Any]],
-    known: Collection[str],
+    message: str, session_key: Sequence[str], sample: list[dict[bytes, Any]]
 ) -> list[str]:
-    """The fields that tell the steps of one form apart, the one with most words first, by records
-    that follow one another.
+    """The fields that tell apart steps whose texts have one form, the one with most words first.
 
-    `message` is the field of the text, and `known` are fields that are read in another way.
+    `message` is the field of the text. The records of the `sample` follow one another in the log.
     """
     masker = Masker(None)
     text_of = field_getter(message)
@@ -68,7 +68,7 @@ def step_words(
     words = {
         name: [*map(field_getter(name), sample)]
         for name in names_in(sample)
-        if name not in {message, *session_key, *known} and _may_be_a_step(name)
+        if name not in {message, *session_key} and _may_be_a_step(name)
     }
     few = {name: had for name, had in words.items() if _are_names(had)}
     found = []
@@ -93,6 +93,8 @@ def _sessions(
 
 def _values(part: str, texts: Sequence[bytes], sample: list[dict[bytes, Any]]) -> list[Any]:
     """What each record has of a session key: a field, or what an expression finds in its text."""
+    if part == "tag":
+        return [record.get(TAG) for record in sample]
     if not part.startswith("/"):
         return [*map(field_getter(part), sample)]
     regex = compile_bytes("session_key", part[1:-1])
@@ -129,9 +131,10 @@ def _is_a_step(
     forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
 ) -> bool:
     alike, by_chance = _pairs_alike(forms, had, sessions)
-    if alike > by_chance or by_chance == 0:
+    if alike > by_chance or by_chance == 0 or _take_turns(forms, had, sessions):
         return False
-    if _told_before(forms, had, sessions) >= _TOLD:
+    within = (one for places in sessions for one in pairwise(places))
+    if _told_before(forms, had, within) >= _TOLD:
         return True
     return alike <= _HARDLY_TWICE * by_chance and _come_together(forms, had, sessions)
 
@@ -195,17 +198,35 @@ def _pairs_alike(
     return alike, by_chance
 
 
-def _told_before(
+def _take_turns(
     forms: Sequence[Hashable], had: Sequence[Any], sessions: Sequence[Sequence[int]]
-) -> float:
-    """What the step before tells of a word, as a share of all there is to know about it."""
-    pairs = Counter(
-        ((forms[before], had[before]), had[place])
-        for places in sessions
-        for before, place in pairwise(places)
-        if had[place]
+) -> bool:
+    """Whether a record of another session tells the word of the next one that has any."""
+    session_of = {
+        place: number for number, places in enumerate(sessions) for place in places if had[place]
+    }
+    across = (
+        (before, place)
+        for before, place in pairwise(sorted(session_of))
+        if session_of[before] != session_of[place]
     )
-    words = Counter(word for _, word in pairs.elements())
-    if len(words) < 2:
-        return 0.0
-    return told(pairs) / entropy(words)
+    return _told_before(forms, had, across) >= _TOLD
+
+
+def _told_before(
+    forms: Sequence[Hashable], had: Sequence[Any], pairs: Iterable[tuple[int, int]]
+) -> float:
+    """What the first of two records tells of the word of the second one, beside what that one's
+    form does: a share of all there is to know about it.
+    """
+    of_form: defaultdict[Hashable, Counter[Any]] = defaultdict(Counter)
+    for before, place in pairs:
+        if had[place]:
+            of_form[forms[place]][(forms[before], had[before]), had[place]] += 1
+    to_know = 0.0
+    known = 0.0
+    for of_one in of_form.values():
+        words = Counter(word for _, word in of_one.elements())
+        to_know += of_one.total() * entropy(words)
+        known += of_one.total() * told(of_one)
+    return known / to_know if to_know else 0.0

@@ -94,7 +94,7 @@ _ELSEWHERE = re.compile(
 _NONE_BEFORE = re.compile(
     r"""(?:
       (?:(?:\A|[,;:(])[ ]?|\b(?:mit|met|med|avec|con|com|с|dengan|[共有])[ ]?)0[ ]?[个個]?[ ]?
-    | (?<![\w.,第])0[ ]?[个個][ ]?
+    | (?<![0-9A-Za-z_.,第])0[ ]?[个個][ ]?
     | [没沒][有发發]?现?(?:任何)?|未(?:发现|發現|出现|出現|检测到)(?:任何)?|[无無零]
     | ไม่มีข้อ|គ្មាន|(?:بدون|لا)[ ]
     | \b(?:kein\w*|ohne|geen|zonder|ingen|inga|inget|uten|utan|aucune?|sans|pas[ ]de|pas[ ]d['’]
@@ -103,6 +103,8 @@ _NONE_BEFORE = re.compile(
     )\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
+# … or right before it where it stands in the plural, …
+_MANY_NONE = re.compile(r"(?<![\w.,])0 (?=(?:errores|erreurs|échecs|erros|errori|fouten|ошибок)\b)")
 # … or right behind it, perhaps as the end of a longer word, as in `错误数: 0`. What follows a zero
 # shows whether it counts: in `Fehler 0: Datei fehlt` it is the number of an error.
 _NONE_BEHIND = re.compile(
@@ -155,7 +157,11 @@ def _is_denied(text: str, found: re.Match[str]) -> bool:
     """Whether what stands beside a word of failure says that there is none, or counts none."""
     before = text[max(0, found.start() - _BESIDE) : found.start()]
     behind = text[found.end() : found.end() + _BESIDE]
-    return _NONE_BEFORE.search(before) is not None or _NONE_BEHIND.match(behind) is not None
+    return (
+        _NONE_BEFORE.search(before) is not None
+        or _NONE_BEHIND.match(behind) is not None
+        or _MANY_NONE.match(text, max(0, found.start() - 2)) is not None
+    )
 
 
 @lru_cache(_MOST_TEMPLATES)

@@ -14,13 +14,16 @@ from random import Random
 import pytest
 
 from export.cli import main
+from export.facet_fields import with_field_facets
 from export.facets import find_facets
 from export.mine import mine
 from export.source import settle
 from export.stages import Options
+from export.step_words import step_words
 from fluent_krone.detect.bundle import load_bundle
 from fluent_krone.errors import ConfigError
 from fluent_krone.inputs import read_events
+from fluent_krone.reading.records import TAG
 
 
 def rows_of(messages: list[str]) -> list[dict[str, object]]:
@@ -297,7 +300,9 @@ def test_numbers_that_name_what_happened_are_steps(nested: bool, work: Path) -> 
     (work / "events.log").write_text(rows(0, 400))
     assert main(["fit", "--input", "events.log", "--session-key", "LogonId", "--output", "b"]) == 0
     templates = load_bundle("b").templates
-    assert {text.partition("] ")[0] for text in templates} == {f"[{event}" for event in EVENT_IDS}
+    # Another number is what never happened in training, and no new step of a deploy.
+    numbers = [f"[{event}" for event in EVENT_IDS]
+    assert {text.partition("] ")[0] for text in templates} == {*numbers, "[<*>"}
     other = work / "other.log"
     other.write_text(rows(1000, 60))
     assert flagged("b", other) == set()
@@ -360,6 +365,12 @@ def test_a_number_that_counts_beside_a_name_is_no_step(tmp_path: Path) -> None:
 def test_an_event_that_is_a_list_ends_no_export(tmp_path: Path) -> None:
     """Was an error: lists are not hashable."""
     assert found_in(tmp_path / "press.log", "job", {"step": [1]}) == ()
+    path = tmp_path / "calls.log"
+    rows = [{"job": f"j{n // 4}", "op": WORKS[n % 4], "size": n % 7} for n in range(400)]
+    rows[200]["op"] = [*WORKS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = settle(Options(input=(path,), session_key=("job",)), print, print)
+    assert "op" in (*settings.message_field.split(","), *settings.facet_fields)
 
 
 SERVICES = ("cart", "price", "stock", "mail", "tax", "risk", "ship")
@@ -427,6 +438,105 @@ def test_the_products_of_an_order_are_no_steps(many: int, of: int, tmp_path: Pat
     path = tmp_path / "orders.log"
     path.write_text("".join(rows))
     assert settle(Options(input=(path,), session_key=("order",)), print, print).facet_fields == ()
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_workers_who_take_turns_are_no_steps(at_once: int, tmp_path: Path) -> None:
+    """Was wrong where sessions ran one after another: the ring of the workers was taken for their
+    steps, and of later sessions that overlapped, 550 of 600 were flagged.
+    """
+    events = []
+    for n in range(300):
+        for place, text in enumerate(["job begun", *["part done"] * (1 + n * 5 % 4), "job closed"]):
+            events.append((n // at_once * 20 + place * 2 + n % at_once / 10, n, text))
+    rows = [
+        json.dumps(
+            {"time": 1_700_000_000 + at, "job": f"j{n:05}", "msg": text} | {"worker": worker}
+        )
+        for number, (at, n, text) in enumerate(sorted(events))
+        for worker in [f"w-{'abcde'[number % 5]}"]
+    ]
+    path = tmp_path / "ring.log"
+    path.write_text("\n".join(rows))
+    assert settle(Options(input=(path,), session_key=("job",)), print, print).facet_fields == ()
+
+
+def test_who_happened_to_bid_is_no_step(tmp_path: Path) -> None:
+    """Was wrong: what the texts of other records told of their own `app` counted as well."""
+    rng = Random(3)
+    bidders = [f"bidder-{name}" for name in "abcdefgh"]
+    rows = []
+    for n in range(300):
+        apps = ["exchange", "users", *rng.sample(bidders, 2), "exchange", "billing", "ledger"]
+        texts = [
+            "opened it",
+            "matched it",
+            *["bid for it"] * 2,
+            "sold it",
+            "charged it",
+            "noted it",
+        ]
+        for place, (app, text) in enumerate(zip(apps, texts, strict=True)):
+            row = {"time": 1_700_000_000 + 9 * n + place, "auction": f"a{n:05}"}
+            rows.append(json.dumps(row | {"app": app, "msg": text}) + "\n")
+    path = tmp_path / "ads.log"
+    path.write_text("".join(rows))
+    assert settle(Options(input=(path,), session_key=("auction",)), print, print).facet_fields == ()
+
+
+def test_a_step_beside_a_rare_message_is_in_the_message_or_a_facet(tmp_path: Path) -> None:
+    """Was wrong: it was in neither, so that a call nobody knew was not seen."""
+    rows = []
+    for n in range(300):
+        calls = [(call, event) for call in CALLS[n % 2] for event in ("begin", "end")]
+        for place, (call, event) in enumerate(calls):
+            row = {"time": 1_700_000_000 + 9 * n + place, "request": f"r{n:05}", "amount": n % 9}
+            row |= {"event": event, "op": call}
+            if n % 2 and place == 5:
+                row["message"] = "all is done now"
+            rows.append(json.dumps(row) + "\n")
+    path = tmp_path / "calls.log"
+    path.write_text("".join(rows))
+    settings = settle(Options(input=(path,), session_key=("request",)), print, print)
+    assert "op" in (*settings.message_field.split(","), *settings.facet_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "templates", "plain"),
+    [
+        # Another call is another step, and another outcome an unseen leaf of the same one, …
+        (("op", "level"), ["[save] [INFO] done", "[load] [INFO] done"], "[save] [<*>] done"),
+        # … in records that have no outcome as well.
+        (("op", "level"), ["[save] [INFO] done", "[save] checked"], None),
+        (("op", "level"), ["[save] [INFO] done", "[INFO] idle"], "[<*>] idle"),
+        # Numbers of events and outcomes of any name may be any.
+        (("EventID",), ["[4624] Security", "[4688] Security"], "[<*>] Security"),
+        (("$.http.status",), ["[200] served", "[404] served"], "[<*>] served"),
+        (("$.call.outcome",), ["[ok] served", "[late] served"], "[<*>] served"),
+        (("rc",), ["[OK] stage done", "[RETRY] stage done"], "[<*>] stage done"),
+    ],
+)
+def test_what_may_be_any_beside_a_message(
+    fields: tuple[str, ...], templates: list[str], plain: str | None
+) -> None:
+    """Was wrong: a new number of an event was a new step, which a deploy may bring, and where a
+    record had no level, its call could be any.
+    """
+    rows = with_field_facets([{"template": text} for text in templates], fields)
+    added = {row["template"] for row in rows} - set(templates)
+    if plain is None:
+        assert "[<*>] checked" not in added
+    else:
+        assert plain in added
+
+
+def test_sessions_by_tag_have_steps_as_well() -> None:
+    records: list[dict[bytes, object]] = [
+        {TAG: b"r.%d" % n, b"msg": b"call done", b"op": call.encode()}
+        for n in range(300)
+        for call in CALLS[n % 2]
+    ]
+    assert step_words("msg", ("tag",), records) == ["op"]
 
 
 def test_a_text_that_names_the_step_needs_no_field_beside_it(tmp_path: Path) -> None:

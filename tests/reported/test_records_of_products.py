@@ -303,7 +303,7 @@ PRODUCTS: dict[str, Product] = {
                        "requestReceivedTimestamp": s.iso}
         ),
         "auditID",
-        message="stage=Received",
+        message="Received",
         has_level=False,
     ),
     "a date and a clock": Product(

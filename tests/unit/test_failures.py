@@ -41,6 +41,13 @@ def test_english_words_are_none_of_another_language(text: str) -> None:
         *("hata yok", "hatasız tamamlandı", "Hatay branch opened", "không lỗi"),
         "el fallo del tribunal se guardó",
         "Prüfung beendet, kein Fehler",
+        *(
+            "发现0个错误",
+            "处理20条0个失败",
+            "result=0 errores",
+            "found 0 fouten",
+            "20 OK / 0 erreurs",
+        ),
         "Abgleich beendet, Fehler: 0",
         "keinerlei Fehler gefunden",
         "aucune erreur détectée",
@@ -75,7 +82,14 @@ def test_what_has_no_errors_is_no_failure(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("20 ошибок при записи", "10 errores de disco", "100 erreurs", "10 Fehler", "30 erros"),
+        *(
+            "20 ошибок при записи",
+            "10 errores de disco",
+            "1.0 errores",
+            "100 erreurs",
+            "10 Fehler",
+            "30 erros",
+        ),
         *("Fehlercode 17", "Fehlermeldung vom Gateway", "Fehler 0x17", "系统故障", "障害が発生"),
         *("requête sans jeton refusée", "pedido sem saldo recusado", "code=0 失败"),
         *("Anfrage ohne Token abgelehnt", "acceso sin token denegado", "keine Antwort, Fehler 7"),
