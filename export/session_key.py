@@ -101,6 +101,8 @@ _MEASURE = re.compile(
 # The place in a source that a line comes from, as `pump.go:42`.
 _SOURCE = re.compile(FILE)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# What an expression looks around for, and its classes of characters.
+_NOT_A_NAME = re.compile(r"\(\?<?[=!][^()]*\)|(?<!\\)\[[^\]]*\]")
 _LABEL_OF = re.compile(r"[A-Za-z_][\w./@-]*")
 # A name as it stands before a value in a message.
 _LABEL = re.compile(r"[A-Za-z_][\w-]*")
@@ -349,7 +351,7 @@ def _weight_of_field(name: str) -> float:
 
 def _name(option: str) -> str:
     """The name before an id in a message, as `run_id` in `/run_id=([0-9]+)/`."""
-    found = _LABEL_OF.search(option.replace("\\", ""))
+    found = _LABEL_OF.search(_NOT_A_NAME.sub("", option).replace("\\", ""))
     return found[0] if found else ""
 
 

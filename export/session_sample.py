@@ -43,6 +43,20 @@ _SIGNS = (r"\[", r"\(", r"\#", "#", "<", "№", "@")
 # digits behind them, as `TH500036` and `INV-2026-017`.
 _LETTERS_AND_DIGITS = re.compile(r"(?:[A-Za-z]+[-_/])*[A-Za-z]*[0-9]+(?:[-_/][0-9]+)*")
 _FEWEST_DIGITS = 4
+# The same letters with a sign before random ones, as `req-7a1c09`, `tx_09F3K2`, `web-5d8f7-x2k`.
+_SIGNED_LETTERS = re.compile(r"((?:[A-Za-z]+[-_])+?)([0-9A-Za-z]{4,}(?:-[0-9A-Za-z]+)*)")
+_LETTERS_OF_FORM = re.compile(r"\(\?<!\[0-9A-Za-z\]\)((?:[A-Za-z]+[-_])+)")
+# Random letters and digits, all as long, as `01J9ZQ4N7TK8`. Words are shorter as a rule.
+_RANDOM_LETTERS = re.compile(r"[0-9A-Za-z_-]{10,}")
+_OF_CHARACTERS = ("[0-9a-f]", "[0-9A-Z]", "[0-9a-z]", "[0-9A-Za-z]", r"[\w-]")
+# Longer ones are texts.
+_LONGEST_RANDOM = 100
+# Numbers with hyphens between, as `20261017-00042`.
+_HYPHENED_NUMBERS = re.compile(r"[0-9]+(?:-[0-9]+)+")
+# The share of random ids that has digits at least, since letters alone are rare, …
+_WITH_DIGITS = 0.6
+# … and the share of the records that may have others of these forms, such as ids without a digit.
+_SOME_OTHERS = 0.2
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+")
 # A spelling of fewer records than this share is not worth a longer expression.
 _WORTH_JOINING = 0.02
@@ -127,11 +141,14 @@ class Sample:
             return False
         options = []
         if (alone := _form_of(known.values)) is not None:
-            options.append(f"({alone})")
+            options.append((f"({alone})", _FEW_OTHERS))
         if (sign := _sign_of(befores)) is not None:
-            options.append(sign + form)
-        for expression in options:
-            seen = self._found_by(expression, known)
+            options.append((sign + form, _FEW_OTHERS))
+        alone = _random_form_of(known.values)
+        if alone is not None and not self._is_found_plainly(alone, known):
+            options.append((f"({alone})", _SOME_OTHERS))
+        for expression, most_others in options:
+            seen = self._found_by(expression, known, most_others)
             if seen is not None:
                 option = f"/{expression}/"
                 self.options[option] = seen
@@ -140,9 +157,17 @@ class Sample:
                 return True
         return False
 
-    def _found_by(self, expression: str, known: Seen) -> Seen | None:
+    def _is_found_plainly(self, expression: str, known: Seen) -> bool:
+        """Whether an option that begins with the letters of the ids finds all of them already."""
+        letters = _LETTERS_OF_FORM.match(expression)
+        return letters is not None and any(
+            option.startswith(f"/{letters[1]}") and known.records <= seen.records
+            for option, seen in self.options.items()
+        )
+
+    def _found_by(self, expression: str, known: Seen, most_others: float) -> Seen | None:
         """What an expression finds in the messages; None unless it finds the known ids, each where
-        it is known to be, and hardly any others.
+        it is known to be, and others in at most this share of the records.
         """
         seen = Seen()
         others = 0
@@ -150,7 +175,7 @@ class Sample:
             found = set(re.findall(expression, message))
             # Of random ids, a few have digits alone.
             others += not found <= known.values.keys()
-            if len(found) > 1 or others > _FEW_OTHERS * len(known.records):
+            if len(found) > 1 or others > most_others * len(known.records):
                 return None
             for value in found:
                 seen.add(number, value, _shape(message))
@@ -259,6 +284,45 @@ def _form_of(values: Iterable[str]) -> str | None:
     # Numbers that are counted begin again one day, and become longer.
     text = "".join(f"[0-9]+{sign}" for sign in between)
     return f"(?<![0-9A-Za-z]){letters}{text}(?![0-9A-Za-z])".replace("/", r"\/")
+
+
+def _random_form_of(values: Iterable[str]) -> str | None:
+    r"""An expression for ids of random letters and digits, by what all of them have in common.
+
+    >>> _random_form_of(["req-7a1c09", "req-183442", "req-facade"])
+    '(?<![0-9A-Za-z])req-[0-9a-f]{6,}(?![0-9A-Za-z])'
+    >>> print(_random_form_of(["01J9ZQ4N7T", "01J9ZQ5C2X"]))
+    (?<![\w-])[0-9A-Z]{10}(?![\w-])
+    >>> print(_random_form_of(["20261017-04", "20261018-17"]))
+    (?<![\w-])[0-9]{8}-[0-9]{2}(?![\w-])
+    >>> _random_form_of(["brave-curie", "calm-turing"])
+    """
+    known = list(values)
+    if max(map(len, known)) > _LONGEST_RANDOM:
+        return None
+    if all(map(_HYPHENED_NUMBERS.fullmatch, known)):
+        lengths = {tuple(map(len, value.split("-"))) for value in known}
+        if len(lengths) > 1:
+            return None
+        numbers = "-".join(f"[0-9]{{{length}}}" for length in lengths.pop())
+        return rf"(?<![\w-]){numbers}(?![\w-])"
+    with_digits = sum(_DIGITS.search(value) is not None for value in known)
+    if with_digits < _WITH_DIGITS * len(known):
+        return None
+    signed = [*filter(None, map(_SIGNED_LETTERS.fullmatch, known))]
+    if len(signed) == len(known) and len({one[1] for one in signed}) == 1:
+        rests = [one[2] for one in signed]
+        fewest = min(map(len, rests))
+        return f"(?<![0-9A-Za-z]){signed[0][1]}{_characters_of(rests)}{{{fewest},}}(?![0-9A-Za-z])"
+    if len(set(map(len, known))) == 1 and all(map(_RANDOM_LETTERS.fullmatch, known)):
+        return rf"(?<![\w-]){_characters_of(known)}{{{len(known[0])}}}(?![\w-])"
+    return None
+
+
+def _characters_of(values: Sequence[str]) -> str:
+    """The narrowest class that has all characters of some values."""
+    whole = "".join(values)
+    return next(one for one in _OF_CHARACTERS if re.fullmatch(f"{one}+", whole))
 
 
 def _any_of(befores: list[str]) -> str:
