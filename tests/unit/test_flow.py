@@ -110,6 +110,21 @@ def test_a_night_is_one_silence() -> None:
     assert said(engine().feed("app", stream, T0 + 200 * WINDOW_NS)) == [("silence", "stream")] * 2
 
 
+def test_a_stream_that_stays_low_is_missed_when_it_stops() -> None:
+    stream = rides(range(10), 2)
+    # One ride in three minutes, instead of six, and twice none for an hour.
+    for day in (20, 200, 380):
+        stream += rides(range(day, day + 120, 3), 1, "low")
+    found = engine().feed("app", stream, T0 + 600 * WINDOW_NS)
+    assert said(found) == [("silence", "stream")] * 3
+
+
+def test_a_silence_soon_after_another_one_is_reported() -> None:
+    stream = rides(range(10), 2) + rides(range(20, 22), 2, "back") + rides(range(60, 70), 2, "then")
+    found = engine().feed("app", stream, T0 + 200 * WINDOW_NS)
+    assert said(found) == [("silence", "stream")] * 2
+
+
 @pytest.mark.parametrize(("minutes", "expected"), [(10, []), (40, [("silence", "status")])])
 def test_a_step_is_missed_at_night_by_as_many_executions_as_there_are(
     minutes: int, expected: list[tuple[str, str]]
@@ -271,6 +286,23 @@ def test_a_step_that_stops_is_reported_while_others_go_on() -> None:
         at = WHOLE + minute * MINUTE
         stream += [event(f"late{minute}-{number}", CLOSE, at + number) for number in range(2)]
     assert said(served.feed("app", stream, T0)) == [("silence", "status")]
+
+
+@pytest.mark.parametrize("of_version", ["this one", "an earlier one"])
+def test_a_silence_is_over_after_a_restart_as_well(of_version: str) -> None:
+    first = engine()
+    now_ns = T0 + 20 * WINDOW_NS
+    first.feed("app", rides(range(20), 2), now_ns)
+    assert said(first.advance(now_ns + 8 * WINDOW_NS)) == [("silence", "stream")]
+    snapshot = first.snapshot()
+    if of_version == "an earlier one":
+        flow = snapshot["flow"]
+        rows = zip(flow.pop("silences"), flow["now"], strict=True)
+        flow["now"] = [[*silence[:3], *burst] for silence, burst in rows]
+    then = engine()
+    then.restore(snapshot)
+    stream = rides(range(29, 45), 2, "back") + rides(range(75, 85), 2, "later")
+    assert said(then.feed("app", stream, T0 + 200 * WINDOW_NS)) == [("silence", "stream")]
 
 
 def test_a_window_that_nobody_listened_to_is_not_judged() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 # Words that two templates must share, beside their wildcards, to be variants of one step.
 _ENOUGH_ALIKE = 2
@@ -14,8 +13,7 @@ _ENOUGH_ALIKE = 2
 _NAMES_MOST = 0.5
 # Templates from which on that can be said.
 _ENOUGH_TEMPLATES = 4
-# New templates for which it is remembered whether they have another status, and words of templates
-# for which it is remembered what they match.
+# New templates for which it is remembered whether they have another status.
 _REMEMBERED = 4_096
 _WILDCARDS = re.compile(r"(?:<[*a-z]+>|\W)+")
 _WORD = re.compile(r"<[*a-z]+>|[^\W_]+")
@@ -218,14 +216,31 @@ def _fit(word: str, words: Iterable[str]) -> int:
     >>> [_fit("status=2<num>", [word]) for word in ("status=204", "status=503")]
     [8, 0]
     """
-    if any(_pattern_of(word).fullmatch(other) for other in words):
-        return len(_WILDCARD.sub("", word))
+    literals = _WILDCARD.split(word)
+    if any(_is_of(literals, other) for other in words):
+        return sum(map(len, literals))
     return 0
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _pattern_of(word: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, _WILDCARD.split(word))), re.DOTALL)
+def _is_of(literals: Sequence[str], word: str) -> bool:
+    """Whether a word has these texts in their order, the first and the last one at its ends.
+
+    >>> _is_of(["status=2", ""], "status=204"), _is_of(["ab", "b"], "ab")
+    (True, False)
+    """
+    if len(literals) == 1:
+        return word == literals[0]
+    first, *inner, last = literals
+    end = len(word) - len(last)
+    at = len(first)
+    if not word.startswith(first) or not word.endswith(last) or at > end:
+        return False
+    for literal in inner:
+        found = word.find(literal, at, end)
+        if found < 0:
+            return False
+        at = found + len(literal)
+    return True
 
 
 def _only_difference(one: str, other: str) -> tuple[str, str] | None:

@@ -41,6 +41,7 @@ from .flow_findings import (
     UsualFlow,
     flow_finding,
 )
+from .silences import Silence
 
 # Windows after a burst or a silence was reported in which others are taken for the same.
 _TOGETHER = 10
@@ -56,19 +57,12 @@ _NEVER = 2**63
 
 @dataclass(slots=True)
 class _Now:
-    """What is known of a node: its run of empty windows, and what would have come in it; whether
-    that was reported; the sums of the windows of each scale, and what was usual in them."""
+    """What is known of a node: whether it is silent, and its last burst."""
 
-    run: int = 0
-    missing: float = 0.0
-    is_silent: bool = False
+    silence: Silence
     # The last window in which a burst was seen, and its scale.
     burst_at: int = -(10**9)
     burst_scale: int = 0
-
-    def forget_run(self) -> None:
-        self.run = 0
-        self.missing = 0.0
 
 
 class FlowWatch:
@@ -87,8 +81,8 @@ class FlowWatch:
         # Counts belong to these nodes alone.
         names = "\n".join(f"{node.level} {node.name} {node.log_keys}" for node in nodes)
         self._digest = hashlib.blake2b(f"{log_keys}\n{names}".encode(), digest_size=8).digest()
-        self._now = [_Now() for _ in nodes]
-        # Of these, the numbers of the nodes whose run is not over.
+        self._now = [_Now(Silence()) for _ in nodes]
+        # Of these, the numbers of the nodes that are silent, or have been and are low.
         self._running: set[int] = set()
         self._usual = UsualFlow(nodes)
         # Of the longer scales: counts of the windows so far, by node.
@@ -236,10 +230,8 @@ class FlowWatch:
                 "tag": self._tag,
                 "told": dict(self._told),
                 "sums": [self._sums[scale] for scale in SCALES[1:]],
-                "now": [
-                    [now.run, now.missing, now.is_silent, now.burst_at, now.burst_scale]
-                    for now in self._now
-                ],
+                "now": [[now.burst_at, now.burst_scale] for now in self._now],
+                "silences": [now.silence.save() for now in self._now],
             }
         self._is_changed = False
         return saved
@@ -261,7 +253,12 @@ class FlowWatch:
         self._tag = saved["tag"]
         self._told.update(saved["told"])
         self._sums = dict(zip(SCALES[1:], map(list, saved["sums"]), strict=True))
-        self._now = [_Now(*row) for row in saved["now"]]
+        # Earlier versions have runs and bursts in one row.
+        silences = saved.get("silences") or [[*row[:3], row[2]] for row in saved["now"]]
+        self._now = [
+            _Now(Silence(*silence), *row[-2:])
+            for silence, row in zip(silences, saved["now"], strict=True)
+        ]
         self._running = set(range(len(self._now)))
         self._is_changed = True
 
@@ -272,7 +269,7 @@ class FlowWatch:
         self._is_resumed = False
         self._clear()
         for now in self._now:
-            now.forget_run()
+            now.silence.forget_run()
         for sums in self._sums.values():
             sums[:] = [0] * len(sums)
 
@@ -302,62 +299,51 @@ class FlowWatch:
                 sums[:] = [0] * len(sums)
         silent = [odd for odd in silent if not self._is_silent_above(odd.node)]
         for odd in silent:
-            self._now[odd.node].is_silent = True
+            self._now[odd.node].silence.tell()
             self._excuse_below(odd.node)
         self._tell("silence", silent)
         self._tell("burst", bursting)
 
     def _note_silences(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
-        usual = hour.usual
         empty = {number for number in hour.expected if not counts[number]}
-        low = {n for n in self._running - empty if self._is_still_low(n, counts[n], usual[n])}
+        low = set()
+        for number in self._running - empty:
+            silence = self._now[number].silence
+            silence.end(counts[number], hour.usual[number], self._nodes[number].most_missing)
+            if silence.is_low:
+                low.add(number)
         self._running = empty | low
         for number in sorted(empty):
-            now = self._now[number]
-            now.run += 1
-            now.missing += usual[number] * self._share_above(number, counts, usual)
-            if now.is_silent:
-                continue
             node = self._nodes[number]
+            silence = self._now[number].silence
+            silence.wait(hour.usual[number] * self._share_above(number, counts, hour.usual))
+            if silence.is_told:
+                continue
             if not self._heard.isdisjoint(node.log_keys):
-                now.forget_run()
-            elif now.run >= node.most_windows and now.missing > node.most_missing:
-                missing = now.missing
-                found.append(OddFlow(number, now.run, 0, missing, missing, node.most_missing))
-
-    def _is_still_low(self, number: int, count: int, usual: float) -> bool:
-        """Whether a node came in a window, after a silence, but still comes too seldom.
-
-        What comes counts twice. So a silence is over when the node came at its usual rate for as
-        long as a silence may last, and never while it comes less than half as often, as at night.
-        """
-        now = self._now[number]
-        now.run = 0
-        if now.is_silent:
-            most = self._nodes[number].most_missing
-            now.missing = min(now.missing, most) + max(usual, 0.0) - 2 * count
-            now.is_silent = now.missing > 0
-        if not now.is_silent:
-            now.missing = 0.0
-        return now.is_silent
+                silence.forget_run()
+            elif silence.run >= node.most_windows and silence.missing > node.most_missing:
+                missing = silence.missing
+                found.append(OddFlow(number, silence.run, 0, missing, missing, node.most_missing))
 
     def _share_above(self, number: int, counts: Sequence[int], usual: Sequence[float]) -> float:
         """The share of its usual events that may come of a node: all, but where a node above it is
         silent or low, as many as came of that one."""
         for above in self._line(self._nodes[number].above):
-            if self._now[above].is_silent and usual[above] > 0:
+            if self._now[above].silence.is_low and usual[above] > 0:
                 return min(counts[above] / usual[above], 1.0)
         return 1.0
 
     def _excuse_below(self, silent: int) -> None:
         """What stands below a silent node could not come: it is missed from now on alone."""
         for number, now in enumerate(self._now):
-            if number != silent and not now.is_silent and silent in self._line(number):
-                now.forget_run()
+            if number != silent and not now.silence.is_told and silent in self._line(number):
+                now.silence.forget_run()
 
     def _is_silent_above(self, number: int) -> bool:
         above = self._nodes[number].above
-        return above >= 0 and 2 * self._now[above].run >= self._now[number].run
+        if above < 0:
+            return False
+        return 2 * self._now[above].silence.run >= self._now[number].silence.run
 
     def _note_bursts(self, counts: Sequence[int], hour: Hour, found: list[OddFlow]) -> None:
         window = self._window
