@@ -232,6 +232,11 @@ def _before_json(
             plain.append(f"{before}{texts[0]}")
     if len(records) < max(_MANY_INNER * len(heads), 1):
         return None
+    if session_pattern is not None:
+        # A key that is looked for among the signs of the JSON is not in what the record says.
+        key = re.compile(session_pattern)
+        if sum(map(bool, map(key.search, plain))) < sum(map(bool, map(key.search, heads))):
+            return None
     header = guess_line_format(plain, session_pattern, written_ns)
     if header is None or not header.whole.endswith(MESSAGE):
         return None

@@ -7,6 +7,7 @@ each record of CMTrace. A table behind words was text, and in ausearch's output 
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -282,3 +283,20 @@ def test_text_behind_the_same_header_is_read_as_before(tmp_path: Path) -> None:
 def test_data_behind_a_header_is_the_message(record: str, tmp_path: Path) -> None:
     found = read(tmp_path / "a.log", f"2024-10-15T13:00:00.123Z INFO {record}\n" * 60)
     assert found[0][1] == record
+
+
+def test_a_key_that_is_looked_for_in_the_json_is_found_there(tmp_path: Path) -> None:
+    """Was an error: the record was read, and no record had the session key."""
+    path = tmp_path / "a.log"
+    path.write_text(
+        "".join(
+            f"2024-10-15T13:{n // 60:02d}:{n % 60:02d}.123Z INFO "
+            + json.dumps({"level": "info", "logger": "a.B", "message": "paid", "req": f"q{n // 4}"})
+            + "\n"
+            for n in range(200)
+        )
+    )
+    key = '/"req": ?"([^"]+)"/'
+    reader = RecordReader(settle(Options(input=(path,), session_key=(key,)), print, print))
+    keys = [reader.read(b"", record)[1] for _, record in read_events(path)]
+    assert keys == [[(f"q{n // 4}".encode(),)] for n in range(200)]

@@ -468,3 +468,15 @@ def test_a_source_that_is_minutes_behind_all_the_time_does_not_hang() -> None:
     late = [f for f in findings if f.session and f.session[0].startswith(b"b")]
     assert {f.session for f in late} <= {(f"b{turn}".encode(),) for turn in range(AGREED)}
     assert engine.watermark > T0 + 39 * 30 * S
+
+
+def test_old_records_once_in_a_while_do_not_put_off_what_hangs() -> None:
+    """Was wrong: sixteen rows of old records, however far apart, were a source that is behind all
+    the time, for which each session that hangs was reported a minute later for good."""
+    engine = lift_engine(steps=step_judge(silence_s=60))
+    for turn in range(2 * AGREED):
+        begin = 2 * 3600 * turn
+        now = [one for n in range(20) for one in ride(f"a{turn}.{n}", NORMAL[0], begin + 3 * n)]
+        old = ride(f"b{turn}", NORMAL[0][:2], begin - 240)
+        engine.feed("a", [*now, *old, *ride(f"c{turn}", NORMAL[0], begin + 60)], NOW)
+    assert engine.time.delays.lag_ns < 60 * S

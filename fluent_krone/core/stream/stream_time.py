@@ -52,6 +52,8 @@ _LEAST_DOUBTED_NS = 5 * _NS
 _FORGOTTEN = 16
 # Behind the watermark by more than this, events may be a step back; closer ones are late.
 _STEP_BACK_NS = 60 * _NS
+# Rows of old records that are further apart do not come from a source that is always behind.
+_ROWS_APART_NS = 3600 * _NS
 
 
 class _Pace:
@@ -104,7 +106,7 @@ class _StepBack:
     def __init__(self) -> None:
         self.count = 0
         self.largest_ns = 0
-        # How many rows were over before they were long enough.
+        # How many rows, one soon after the other, were over before they were long enough.
         self.rows = 0
 
     def end(self) -> bool:
@@ -121,6 +123,8 @@ class _StepBack:
             # Not in order with those before it: old records that come in any order.
             self.count = 0
         if not self.count:
+            if time_ns > self.largest_ns + _ROWS_APART_NS:
+                self.rows = 0
             self.largest_ns = time_ns
         self.count += 1
         self.largest_ns = max(self.largest_ns, time_ns)
