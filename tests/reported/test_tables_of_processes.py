@@ -71,7 +71,7 @@ def test_a_table_of_a_process_is_read_in_the_order_of_its_times(
         assert steps == list(STEPS)
     options = Options(input=str(tmp_path / "a.csv"), session_key=(names[0],))
     sample = [record for _, record in events]
-    found = message_field(options, sample, sample, lambda text: None)
+    found = message_field(options, sample, sample, lambda text: None).field
     assert found == names[1]
 
 
@@ -128,7 +128,7 @@ def records(name: str, further: Callable[[int, str], dict[str, Any]]) -> list[di
 
 def message_of(sample: list[dict[bytes, Any]], session_key: str = "case") -> list[str]:
     options = Options(input="a.log", session_key=(session_key,))
-    return message_field(options, sample, sample, lambda text: None).split(",")
+    return message_field(options, sample, sample, lambda text: None).field.split(",")
 
 
 def with_amount(session: int, step: str) -> dict[str, Any]:

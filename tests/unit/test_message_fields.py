@@ -24,7 +24,7 @@ def chosen(records: list[dict[str, Any]], **given: Any) -> str:
     """The message field of records, each of them as a file of JSON lines would give it."""
     sample = [_packed(record) for record in records]
     options = Options(session_key=("trace",), **given)
-    return message_field(options, sample, sample, lambda text: None)
+    return message_field(options, sample, sample, lambda text: None).field
 
 
 def _packed(value: Any) -> Any:
