@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 from fluent_krone.errors import RecordError
@@ -99,16 +99,13 @@ def _any_values(values: Sequence[str], fields: Sequence[str], words: Sequence[se
     The word of a step stays, and whatever says how a step went may be any. A record may lack some
     of the fields: it has those whose `words` its values are.
     """
-    places = next(
-        (
-            places
-            for places in combinations(range(len(fields)), len(values))
-            if all(value in words[place] for value, place in zip(values, places, strict=True))
-        ),
-        None,
-    )
-    if places is None:
-        return "[<*>] " * len(values)
+    places: list[int] = []
+    for value in values:
+        behind = range(places[-1] + 1 if places else 0, len(fields))
+        place = next((place for place in behind if value in words[place]), None)
+        if place is None:
+            return "[<*>] " * len(values)
+        places.append(place)
     return "".join(
         f"[{value}] " if _names_a_step(fields[place], value) else "[<*>] "
         for value, place in zip(values, places, strict=True)

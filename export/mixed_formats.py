@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from fluent_krone.inputs.kinds import json_object
 from fluent_krone.reading.field_names import OWN_MESSAGE_NAMES
 from fluent_krone.reading.json_lines import read_json_line
-from fluent_krone.reading.line_formats import JSON, SEPARATOR, goes_on
+from fluent_krone.reading.line_formats import JSON, SEPARATOR, compile_bytes, goes_on
 
 from .guess import MESSAGE, MIN_SHARE, LineFormat, guess_line_format, heads_of
 from .header_forms import OF_TIME
@@ -232,11 +232,9 @@ def _before_json(
             plain.append(f"{before}{texts[0]}")
     if len(records) < max(_MANY_INNER * len(heads), 1):
         return None
-    if session_pattern is not None:
+    if session_pattern is not None and _is_rarer(session_pattern, plain, heads):
         # A key that is looked for among the signs of the JSON is not in what the record says.
-        key = re.compile(session_pattern)
-        if sum(map(bool, map(key.search, plain))) < sum(map(bool, map(key.search, heads))):
-            return None
+        return None
     header = guess_line_format(plain, session_pattern, written_ns)
     if header is None or not header.whole.endswith(MESSAGE):
         return None
@@ -248,6 +246,16 @@ def _before_json(
         of_json = replace(of_json, line_format=untimed, whole=untimed, time_format=None)
     found, _ = _with_shares([of_json, one], heads)
     return Formats(tuple(found)) if found and found[0].whole == of_json.whole else None
+
+
+def _is_rarer(session_pattern: str, plain: Sequence[str], heads: Sequence[str]) -> bool:
+    """Whether fewer of the `plain` lines than of the others have a session key."""
+    key = compile_bytes("session_key", session_pattern)
+    in_plain, in_heads = (
+        sum(key.search(line.encode(errors="replace")) is not None for line in lines)
+        for lines in (plain, heads)
+    )
+    return in_plain < in_heads
 
 
 def _with_usual_time(one: LineFormat, heads: Sequence[str]) -> LineFormat:

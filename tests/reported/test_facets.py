@@ -534,6 +534,16 @@ def test_what_may_be_any_beside_a_message(
     assert {row["template"] for row in rows} - set(templates) == {*plain}
 
 
+def test_records_that_lack_half_of_many_fields() -> None:
+    fields = [f"part{n}" for n in range(40)]
+    whole = "".join(f"[{name} on] " for name in fields)
+    half = "".join(f"[{name} on] " for name in fields[::2])
+    rows = [{"template": f"{values}done"} for values in (whole, half, half + "[odd] ")]
+    plain = [row["template"] for row in with_field_facets(rows, fields)]
+    assert f"{half}done" in plain
+    assert "[<*>] " * 21 + "done" in plain
+
+
 def test_sessions_by_tag_have_steps_as_well() -> None:
     records: list[dict[bytes, object]] = [
         {TAG: b"r.%d" % n, b"msg": b"call done", b"op": call.encode()}

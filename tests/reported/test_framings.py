@@ -285,7 +285,8 @@ def test_data_behind_a_header_is_the_message(record: str, tmp_path: Path) -> Non
     assert found[0][1] == record
 
 
-def test_a_key_that_is_looked_for_in_the_json_is_found_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ['/"req": ?"([^"]+)"/', '/"req": ?"(?<key>[^"]+)"/'])
+def test_a_key_that_is_looked_for_in_the_json_is_found_there(key: str, tmp_path: Path) -> None:
     """Was an error: the record was read, and no record had the session key."""
     path = tmp_path / "a.log"
     path.write_text(
@@ -296,7 +297,6 @@ def test_a_key_that_is_looked_for_in_the_json_is_found_there(tmp_path: Path) -> 
             for n in range(200)
         )
     )
-    key = '/"req": ?"([^"]+)"/'
     reader = RecordReader(settle(Options(input=(path,), session_key=(key,)), print, print))
     keys = [reader.read(b"", record)[1] for _, record in read_events(path)]
     assert keys == [[(f"q{n // 4}".encode(),)] for n in range(200)]
