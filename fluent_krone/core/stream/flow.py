@@ -326,15 +326,17 @@ class FlowWatch:
                 found.append(OddFlow(number, silence.run, 0, missing, missing, node.most_missing))
 
     def _share_above(self, number: int, counts: Sequence[int], usual: Sequence[float]) -> float:
-        """The share of its usual events that may come of a node: all, but where a node above it is
-        silent or low, as many as came of that one."""
+        """The share of a node's usual events that can be expected in this window, 0 to 1.
+
+        Where a node above it is silent or low, that is the share of that node's events which came.
+        """
         for above in self._line(self._nodes[number].above):
             if self._now[above].silence.is_low and usual[above] > 0:
                 return min(counts[above] / usual[above], 1.0)
         return 1.0
 
     def _excuse_below(self, silent: int) -> None:
-        """What stands below a silent node could not come: it is missed from now on alone."""
+        """Nodes below a silent one could not come, so that they are missed only from now on."""
         for number, now in enumerate(self._now):
             if number != silent and not now.silence.is_told and silent in self._line(number):
                 now.silence.forget_run()

@@ -8,12 +8,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class Silence:
-    """A run of windows in which a node does not come, and what is left of the last silence.
+    """The present run of windows without an event of a node, and what follows its last silence.
 
-    In a `run` of empty windows, `missing` events would have come. When that `is_told`, the node is
-    `is_low` until it comes at about its usual rate for a while, since a few events do not make a
-    rate: a night is one silence. Meanwhile another run is measured by what came since, `events` in
-    so many `windows`, so that a node which stays low is still missed when it stops.
+    `run` is the number of empty windows, and `missing` how many events usually come in them.
+    `is_told` says that the run has been reported as a silence. From then on the node `is_low`,
+    until it comes at about its usual rate for a while: a few events at night do not end a silence.
+    While it is low, another run is measured by the `events` that came in the `windows` since, so
+    that a node which stays low is still missed when it stops.
     """
 
     run: int = 0
